@@ -1,0 +1,23 @@
+//! `average`: exact running averages, kept up to date by differential dataflow.
+//!
+//! ```text
+//! batch → tally (per worker: key → sum, count) → differential: totals by key → what changed, once per epoch
+//! ```
+//!
+//! Owns the definition of an average, its keys, its exact numbers and their text. Does not own where totals are kept
+//! between runs: they go into a commit as [`Change`]s and come back as restored totals. What must stay true: the totals after an
+//! epoch are those of all rows up to it, to the last digit, in whatever batches, on however many workers and after
+//! however many restarts they came.
+
+mod flow;
+mod key;
+mod number;
+mod spec;
+mod tally;
+mod value;
+
+pub use flow::averages;
+pub use key::{AverageKey, Bucket, Change, Totals};
+pub use number::{FLOAT_LIMIT, FLOAT_SCALE, Unit, fixed};
+pub use spec::{AverageError, AverageSpec};
+pub use tally::{Averager, Tally};

@@ -1,0 +1,140 @@
+//! Gathers what an epoch came to, and asks for its commit once the epoch is whole.
+//!
+//! Runs on worker 0: everything small goes there (file descriptions, positions, averages), nothing wide does. Owns the
+//! capability of every epoch that is not yet committed and published, so that a probe behind this operator tells when all
+//! is done.
+//!
+//! What must stay true: an epoch is asked for only when the frontier has passed it, in order; an epoch that does not hold
+//! exactly the records that were read is never asked for, but stops the pipeline.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+use timely::container::CapacityContainerBuilder;
+use timely::dataflow::StreamVec;
+use timely::dataflow::channels::pact::Exchange;
+use timely::dataflow::operators::Capability;
+use timely::dataflow::operators::generic::operator::Operator;
+
+use crate::ingest::Progress;
+use crate::port::Port;
+use crate::position::Split;
+use crate::protocol::commit::{AverageId, FileRecord, SplitProgress, Total};
+use crate::protocol::recover::Place;
+use crate::stage::Staged;
+
+/// One small thing that an epoch came to.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub enum Item {
+    Staged(Staged),
+    Progress(Progress),
+    Average(AverageId, Total),
+}
+
+/// What an epoch came to, ready to be made a commit.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Draft {
+    pub epoch: u64,
+    pub files: Vec<FileRecord>,
+    pub rejects: Vec<FileRecord>,
+    pub positions: BTreeMap<Split, SplitProgress>,
+    pub averages: Vec<(AverageId, Total)>,
+}
+
+/// What this operator asks of the outside.
+#[derive(Clone, Debug)]
+pub enum CommitRequest {
+    /// Commit this epoch, then publish it.
+    Commit(Draft),
+    /// An epoch does not add up: stop, and commit nothing more.
+    Refuse { epoch: u64, problem: String },
+}
+
+/// The outside has committed and published an epoch.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Sealed {
+    pub epoch: u64,
+    pub commit: u64,
+}
+
+impl Draft {
+    fn add(&mut self, item: Item) {
+        match item {
+            Item::Staged(Staged { place: Place::Data, file }) => self.files.push(file),
+            Item::Staged(Staged { place: Place::Rejects, file }) => self.rejects.push(file),
+            Item::Progress(progress) => self.add_progress(progress),
+            Item::Average(id, total) => self.averages.push((id, total)),
+        }
+    }
+
+    /// A split may have been read by two workers in one epoch, one after the other.
+    fn add_progress(&mut self, Progress { split, at, records, done }: Progress) {
+        let next = SplitProgress { at, records, done };
+        match self.positions.get_mut(&split) {
+            None => {
+                self.positions.insert(split, next);
+            }
+            Some(known) => {
+                known.records += next.records;
+                known.done |= next.done;
+                if !next.at.precedes(&known.at) {
+                    known.at = next.at;
+                }
+            }
+        }
+    }
+
+    /// Why the epoch does not add up; none: it does.
+    fn problem(&self) -> Option<String> {
+        let read: u64 = self.positions.values().map(|progress| progress.records).sum();
+        let rows = |files: &[FileRecord]| files.iter().map(|file| file.rows).sum::<u64>();
+        let (good, refused) = (rows(&self.files), rows(&self.rejects));
+        let wrong = read != good + refused;
+        wrong.then(|| format!("{read} records were read, but {good} rows and {refused} rejects were laid down"))
+    }
+
+    fn in_order(mut self) -> Self {
+        self.files.sort_by(|a, b| a.path.cmp(&b.path));
+        self.rejects.sort_by(|a, b| a.path.cmp(&b.path));
+        self.averages.sort_by(|a, b| a.0.cmp(&b.0));
+        self
+    }
+}
+
+/// Builds the operator. `port` is made from the address to wake when an epoch is sealed; it is called on every worker, but
+/// used on worker 0 alone.
+pub fn commit<'scope>(
+    items: StreamVec<'scope, u64, Item>,
+    port: impl FnOnce(Vec<usize>) -> Box<dyn Port<CommitRequest, Sealed>>,
+) -> StreamVec<'scope, u64, Sealed> {
+    items.unary_frontier::<CapacityContainerBuilder<Vec<Sealed>>, _, _, _>(
+        Exchange::new(|_: &Item| 0),
+        "commit",
+        move |_, info| {
+            let mut port = port(info.address.to_vec());
+            let mut gathering: BTreeMap<u64, (Capability<u64>, Draft)> = BTreeMap::new();
+            let mut asked: BTreeMap<u64, Capability<u64>> = BTreeMap::new();
+            move |(input, frontier), output| {
+                input.for_each(|time, items| {
+                    let epoch = *time.time();
+                    let fresh = || (time.retain(0), Draft { epoch, ..Draft::default() });
+                    let (_, draft) = gathering.entry(epoch).or_insert_with(fresh);
+                    items.drain(..).for_each(|item| draft.add(item));
+                });
+                while let Some(entry) = gathering.first_entry().filter(|entry| !frontier.less_equal(entry.key())) {
+                    let (epoch, (capability, draft)) = entry.remove_entry();
+                    asked.insert(epoch, capability);
+                    port.send(match draft.problem() {
+                        None => CommitRequest::Commit(draft.in_order()),
+                        Some(problem) => CommitRequest::Refuse { epoch, problem },
+                    });
+                }
+                while let Some(sealed) = port.receive() {
+                    if let Some(capability) = asked.remove(&sealed.epoch) {
+                        output.session(&capability).give(sealed);
+                    }
+                }
+            }
+        },
+    )
+}

@@ -1,0 +1,37 @@
+//! Millstream's operators: what happens between a source's bytes and a commit, with no I/O, no clock and no environment.
+//!
+//! ```text
+//! ingest → decode → validate → enrich ─┬→ encode → stage ─┐
+//!                     │               └→ average ────────┼→ commit → publish
+//!                     └→ rejects → encode → stage ───────┘
+//! ```
+//!
+//! Data moves as [`Batch`]es, never as records: the work per record is a loop over Arrow arrays inside one operator. Time is
+//! the epoch, a `u64`. What an operator needs of the outside (a reader started, bytes uploaded, a commit created) it asks
+//! for through a [`Port`] and hears of later; the binary ties ports to tokio, the seeded world of the tests to itself.
+//!
+//! What must stay true: an operator keeps the capability of an epoch for as long as it holds anything of that epoch, so
+//! that a frontier past an epoch means that the epoch is whole.
+
+pub mod average;
+pub mod batch;
+pub mod commit;
+pub mod control;
+pub mod decode;
+pub mod encode;
+pub mod enrich;
+mod fork;
+pub mod ingest;
+pub mod port;
+pub mod position;
+pub mod protocol;
+pub mod reject;
+pub mod schema;
+pub mod stage;
+pub mod validate;
+
+pub use batch::{Batch, Origin, Permit, RawBatch, Records, Reserve, Unlimited};
+pub use port::Port;
+pub use position::{Position, Split};
+pub use reject::{Reason, Refusal};
+pub use schema::{Column, Kind, Schema};

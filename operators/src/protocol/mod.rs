@@ -1,0 +1,23 @@
+//! The protocol's decisions: what to commit, what to finish, what to abort, who reads what. Pure functions and plain state.
+//!
+//! Owns the form of a commit and every choice made about one. Knows of no store, no network and no clock: the binary's
+//! `log` acts on what is decided here, and so does the seeded world of the tests.
+//!
+//! | file | decides |
+//! |---|---|
+//! | [`commit`] | what a commit holds, and its bytes |
+//! | [`state`] | what a log of commits adds up to |
+//! | [`append`] | after trying to create a commit: ours, theirs, or look again |
+//! | [`recover`] | at a start: which uploads to complete, which to abort, what was lost |
+//! | [`assign`] | which worker reads which split, when children begin, when a run is over |
+//! | [`check`] | the one predicate: what must hold of any log |
+
+pub mod append;
+pub mod assign;
+pub mod check;
+pub mod commit;
+pub mod recover;
+pub mod state;
+
+pub use commit::{AverageId, Commit, FileRecord, Range, SnapshotRef, SplitProgress, Total};
+pub use state::State;

@@ -1,0 +1,274 @@
+//! Every command with its flags: parsing, `--help` and completions are all made from here.
+//!
+//! Owns the command line as types, and what of it can be checked by itself. What a command does lies in the command's file.
+
+use std::num::NonZeroUsize;
+use std::path::PathBuf;
+
+use clap::builder::{PossibleValuesParser, TypedValueParser};
+use clap::{ArgAction, Args, Parser, Subcommand};
+
+use crate::config::{Material, Packing, Words};
+
+/// Live streams into training-ready Parquet, exactly once.
+///
+/// Exit codes: 0 done, 1 failed, 2 wrong usage or pipeline file, 3 fenced out by a newer start, 4 data gone from the
+/// source, 5 a peer was lost (start the cluster again).
+#[derive(Debug, Parser)]
+#[command(name = "millstream", version, propagate_version = true, disable_help_subcommand = true)]
+pub struct Arguments {
+    /// Say more on stderr; twice, say all
+    #[arg(short, long, global = true, action = ArgAction::Count)]
+    pub verbose: u8,
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// What to do.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Run a pipeline: until stopped, or until all is read that is there now
+    Run(Run),
+    /// Look for mistakes in a pipeline file: its keys, its schema, its expressions
+    Check(Check),
+    /// Run the [[test]] cases of a pipeline file
+    Test(PipelineFile),
+    /// Show the dataflow of a pipeline
+    Plan(Plan),
+    /// Write made-up articles or user events
+    #[command(subcommand)]
+    Populate(Populate),
+    /// List what was committed, commit by commit
+    Epochs(Look),
+    /// List the data files that are committed
+    Files(Look),
+    /// Show the averages as of the last commit
+    Averages(Look),
+    /// Show a few enriched rows
+    Sample(Sample),
+    /// Count again what is committed, and compare
+    Verify(Look),
+    /// Write a first pipeline file
+    Init(Init),
+    /// Print completions for a shell
+    Completions(Completions),
+}
+
+/// A pipeline file.
+#[derive(Args, Clone, Debug)]
+pub struct PipelineFile {
+    /// The pipeline file
+    #[arg(value_name = "PIPELINE")]
+    pub path: PathBuf,
+}
+
+/// `run`.
+#[derive(Args, Debug)]
+pub struct Run {
+    #[command(flatten)]
+    pub pipeline: PipelineFile,
+    /// Worker threads of each process
+    #[arg(short, long, value_name = "N", default_value = "1")]
+    pub workers: NonZeroUsize,
+    /// Processes: started and watched over here, unless --process says which one to be
+    #[arg(short = 'n', long, value_name = "N", default_value = "1")]
+    pub processes: NonZeroUsize,
+    /// Be this one of the processes, counted from 0
+    #[arg(short, long, value_name = "I", requires = "hosts")]
+    pub process: Option<usize>,
+    /// A file with the address (host:port) of each process, one a line
+    // Without a short form: -h is help.
+    #[arg(long, value_name = "FILE", requires = "process")]
+    pub hosts: Option<PathBuf>,
+    /// Stop once all is committed that was there at the start
+    #[arg(long)]
+    pub until_end: bool,
+}
+
+/// `check`.
+#[derive(Args, Debug)]
+pub struct Check {
+    #[command(flatten)]
+    pub pipeline: PipelineFile,
+    /// Also connect to the source and the sink
+    #[arg(long)]
+    pub connect: bool,
+}
+
+/// `plan`.
+#[derive(Args, Debug)]
+pub struct Plan {
+    #[command(flatten)]
+    pub pipeline: PipelineFile,
+    /// As a Mermaid diagram
+    #[arg(long)]
+    pub mermaid: bool,
+    /// Worker threads of each process
+    #[arg(short, long, value_name = "N", default_value = "1")]
+    pub workers: NonZeroUsize,
+    /// Processes
+    #[arg(short = 'n', long, value_name = "N", default_value = "1")]
+    pub processes: NonZeroUsize,
+}
+
+/// A command that looks at what is committed.
+#[derive(Args, Debug)]
+pub struct Look {
+    #[command(flatten)]
+    pub pipeline: PipelineFile,
+    /// As JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// `sample`.
+#[derive(Args, Debug)]
+pub struct Sample {
+    #[command(flatten)]
+    pub look: Look,
+    /// How many rows
+    #[arg(short, long, value_name = "N", default_value = "10")]
+    pub rows: NonZeroUsize,
+    /// Write them into this folder instead
+    #[arg(long, value_name = "FOLDER")]
+    pub out: Option<PathBuf>,
+}
+
+/// Where made-up records go.
+#[derive(Debug, Subcommand)]
+pub enum Populate {
+    /// Into files of a folder, one a split
+    Files(PopulateFiles),
+}
+
+/// What is made up, wherever it goes.
+#[derive(Args, Clone, Debug)]
+pub struct MadeUp {
+    /// What the records are
+    #[arg(long, default_value = Material::Articles.word(), value_parser = words::<Material>(|_| true))]
+    pub kind: Material,
+    /// Records in all
+    #[arg(long, value_name = "N", default_value = "10000")]
+    pub count: u64,
+    /// Records a second, all splits together [default: as fast as it can]
+    #[arg(long, value_name = "R", value_parser = rate)]
+    pub rate: Option<f64>,
+    /// Another seed, other records
+    #[arg(long, value_name = "S", default_value = "0")]
+    pub seed: u64,
+    /// How many splits
+    #[arg(long, value_name = "K", default_value = "1", value_parser = clap::value_parser!(u32).range(1..))]
+    pub splits: u32,
+    /// The share of records that are bad on purpose, from 0 to 1
+    #[arg(long, value_name = "SHARE", default_value = "0", value_parser = share)]
+    pub broken: f64,
+}
+
+/// `populate files`.
+#[derive(Args, Debug)]
+pub struct PopulateFiles {
+    #[command(flatten)]
+    pub made_up: MadeUp,
+    /// How the files are packed
+    #[arg(long, default_value = Packing::None.word(), value_parser = words::<Packing>(|packing| packing != Packing::Auto))]
+    pub compression: Packing,
+    /// The folder to write into
+    #[arg(value_name = "OUT_FOLDER")]
+    pub out: PathBuf,
+}
+
+/// `init`.
+#[derive(Args, Debug)]
+pub struct Init {
+    /// The file to write
+    #[arg(value_name = "PIPELINE", default_value = "pipeline.toml")]
+    pub path: PathBuf,
+}
+
+/// `completions`.
+#[derive(Args, Debug)]
+pub struct Completions {
+    /// The shell
+    pub shell: clap_complete::Shell,
+}
+
+/// A parser of the words that a pipeline file knows for the same thing.
+fn words<T: Words + PartialEq + Send + Sync>(allowed: fn(T) -> bool) -> impl TypedValueParser<Value = T> {
+    let words = T::WORDS.iter().filter(move |(_, value)| allowed(*value));
+    PossibleValuesParser::new(words.map(|(word, _)| *word)).try_map(|said| {
+        let found = T::WORDS.iter().find(|(word, _)| *word == said).map(|(_, value)| *value);
+        found.ok_or_else(|| format!("{said} is not known"))
+    })
+}
+
+fn rate(text: &str) -> Result<f64, String> {
+    let above_zero = |rate: &f64| rate.is_finite() && *rate > 0.0;
+    text.parse().ok().filter(above_zero).ok_or_else(|| "write a number above 0".into())
+}
+
+fn share(text: &str) -> Result<f64, String> {
+    text.parse().ok().filter(|share| (0.0..=1.0).contains(share)).ok_or_else(|| "write a number from 0 to 1".into())
+}
+
+#[cfg(test)]
+mod tests {
+    //! Proves that the command line is what the design promises; would catch a flag that changes its letter.
+    use clap::CommandFactory;
+
+    use super::*;
+
+    fn parse(line: &str) -> Result<Command, clap::Error> {
+        Arguments::try_parse_from(line.split(' ')).map(|arguments| arguments.command)
+    }
+
+    #[test]
+    fn clap_finds_no_fault_with_it() {
+        Arguments::command().debug_assert();
+    }
+
+    #[test]
+    fn every_promised_line_is_understood() {
+        for line in [
+            "millstream run p.toml",
+            "millstream run p.toml --until-end",
+            "millstream run p.toml -w 4",
+            "millstream run p.toml -w 2 -n 3",
+            "millstream run p.toml -w 2 -n 3 -p 0 --hosts hosts.txt",
+            "millstream run p.toml --workers 2 --processes 3 --process 0 --hosts hosts.txt",
+            "millstream check p.toml --connect",
+            "millstream test p.toml",
+            "millstream plan p.toml --mermaid -w 2 -n 3",
+            "millstream populate files --kind events --count 5 --rate 2.5 --seed 1 --splits 2 --broken 0.1 --compression zstd out",
+            "millstream epochs p.toml --json",
+            "millstream files p.toml --json",
+            "millstream averages p.toml --json",
+            "millstream sample p.toml -r 3 --out folder --json",
+            "millstream sample p.toml --rows 3",
+            "millstream verify p.toml --json",
+            "millstream init",
+            "millstream completions zsh",
+        ] {
+            assert!(parse(line).is_ok(), "{line}: {:?}", parse(line).err());
+        }
+    }
+
+    #[test]
+    fn wrong_lines_are_not() {
+        for line in [
+            "millstream",
+            "millstream run",
+            "millstream run p.toml -w 0",
+            "millstream run p.toml -p 0",
+            "millstream run p.toml --hosts hosts.txt",
+            "millstream populate files --broken 2 out",
+            "millstream populate files --rate 0 out",
+            "millstream populate files --splits 0 out",
+            "millstream populate files --compression auto out",
+            "millstream sample p.toml -r 0",
+        ] {
+            assert_eq!(parse(line).map(|_| ()).map_err(|error| error.exit_code()), Err(2), "{line}");
+        }
+        let help = parse("millstream run -h").map(|_| ()).map_err(|error| error.kind());
+        assert_eq!(help, Err(clap::error::ErrorKind::DisplayHelp));
+    }
+}

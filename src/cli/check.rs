@@ -1,0 +1,45 @@
+//! `check`: looks for mistakes in a pipeline file without running it.
+
+use std::io::Write;
+
+use millstream_operators::protocol::assign::Bounds;
+
+use crate::clock::Clock;
+use crate::connector::registry;
+use crate::exit::Fatal;
+use crate::log::read;
+use crate::run;
+use crate::stages::Stages;
+
+use super::{Check, Failure, load};
+
+/// Checks the file, and with `--connect` the source and the sink.
+pub(super) fn check(asked: &Check, out: &mut impl Write) -> Result<(), Failure> {
+    let path = asked.pipeline.path.display();
+    let stages = load::stages(&asked.pipeline.path)?;
+    writeln!(out, "{path}: the pipeline {:?} is in order", stages.config().name)?;
+    for field in stages.enriched().fields() {
+        writeln!(out, "  {}: {}", field.name(), field.data_type())?;
+    }
+    if asked.connect {
+        let found = load::runtime()?.block_on(connect(&stages));
+        let lines = found.map_err(|fatal| Failure::new(fatal.exit(), fatal))?;
+        lines.iter().try_for_each(|line| writeln!(out, "{line}"))?;
+    }
+    Ok(())
+}
+
+/// Asks the source what it has and the sink what is committed: each answer is the service's own.
+async fn connect(stages: &Stages) -> Result<Vec<String>, Fatal> {
+    let source = registry::source(stages.config(), Bounds::Unbounded, &Clock::system()).await?;
+    let found = source.discover().await?;
+    let places = run::places(stages).await?;
+    let last = read::end(&*places.data).await?;
+    places.rejects.list(".millstream/").await?;
+    let mut lines = vec![
+        format!("the source answers: {} splits", found.splits.len()),
+        format!("the sink {} answers: {last} commits", places.data.name()),
+    ];
+    lines.extend(places.data.warnings().await);
+    Ok(lines)
+}

@@ -1,0 +1,38 @@
+//! What every command on a pipeline begins with: its file, read and compiled, and a runtime for what waits.
+
+use std::hash::{BuildHasher, Hasher, RandomState};
+use std::path::Path;
+use std::sync::Arc;
+
+use tokio::runtime::Runtime;
+
+use crate::clock::Clock;
+use crate::config::Config;
+use crate::stages::Stages;
+
+use super::Failure;
+
+/// Reads and compiles a pipeline file.
+pub(super) fn stages(path: &Path) -> Result<Stages, Failure> {
+    let config = Config::load(path, &|name| environment(name))?;
+    Ok(Stages::compile(Arc::new(config))?)
+}
+
+/// The one place where the environment is read for a pipeline file.
+#[expect(clippy::disallowed_methods, reason = "this is where the environment is handed down from")]
+fn environment(name: &str) -> Option<String> {
+    std::env::var(name).ok()
+}
+
+/// A runtime for everything that waits; the work itself is done by the workers' own threads.
+pub(super) fn runtime() -> Result<Runtime, Failure> {
+    let built = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
+    built.map_err(|error| Failure::failed(format!("cannot start the threads that I/O runs on: {error}")))
+}
+
+/// A name that no other start of any pipeline has.
+pub(super) fn writer(clock: &Clock) -> String {
+    // The standard library seeds every such hasher from the system's random numbers.
+    let random = RandomState::new().build_hasher().finish();
+    format!("{:x}-{:x}-{random:016x}", clock.micros(), std::process::id())
+}

@@ -1,0 +1,220 @@
+//! A pipeline file as checked types.
+//!
+//! ```text
+//! text → reader (TOML, places, variables, complaints) → one file per section → Config
+//! ```
+//!
+//! Owns everything that can be found out from the file alone: spelling, types, names of columns, what goes with what. It
+//! does not compile expressions and connects to nothing; what those steps find wrong is said through [`Located`] in the
+//! same form. What must stay true: all that is wrong with a file is told at once, each with its place; `Debug` and every
+//! message show variables by name only; the environment is what the caller says it is.
+
+mod average;
+mod cases;
+mod columns;
+mod decode;
+mod epoch;
+mod error;
+mod expressions;
+mod fingerprint;
+mod key;
+mod limits;
+mod location;
+mod observe;
+mod reader;
+pub mod reference;
+mod rejects;
+mod scalar;
+mod schema;
+mod secret;
+mod section;
+mod sink;
+mod source;
+mod text;
+mod units;
+
+use std::path::Path;
+
+pub use average::{Average, Bucket};
+pub use cases::{Case, Refused};
+pub use columns::ORIGIN;
+pub use decode::{Csv, Decode, Format, Packing};
+pub use epoch::Epoch;
+pub use error::{ConfigError, ConfigErrors, Located};
+pub use expressions::Expression;
+pub use key::{Absent, Key, Spec};
+pub use limits::Limits;
+pub use location::Location;
+use millstream_operators::Schema;
+pub use observe::Observe;
+pub(crate) use scalar::Words;
+pub use sink::{Choice, Compression, Sink};
+pub use source::{Files, Generate, Material, Source};
+pub use text::{Env, Text};
+
+use columns::Columns;
+use reader::{Places, Reader};
+use section::Section;
+
+const NAME: Key = Key::required("name", "what the pipeline is called", "articles");
+
+/// The top of the file: its own key, and the sections that there can be.
+const TOP: Spec = Spec {
+    heading: "",
+    what: "",
+    keys: &[
+        NAME,
+        Key::optional("source", "", ""),
+        Key::optional("decode", "", ""),
+        Key::optional("schema", "", ""),
+        Key::optional("validate", "", ""),
+        Key::optional("enrich", "", ""),
+        Key::optional("average", "", ""),
+        Key::optional("sink", "", ""),
+        Key::optional("rejects", "", ""),
+        Key::optional("epoch", "", ""),
+        Key::optional("limits", "", ""),
+        Key::optional("observe", "", ""),
+        Key::optional("test", "", ""),
+    ],
+};
+
+/// A pipeline file, read and checked.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Config {
+    pub name: Text,
+    pub source: Source,
+    pub decode: Decode,
+    /// The columns of `[schema]`.
+    pub schema: Schema,
+    /// The rules of `[validate]`.
+    pub validate: Vec<Expression>,
+    /// The columns of `[enrich]`.
+    pub enrich: Vec<Expression>,
+    pub averages: Vec<Average>,
+    pub sink: Sink,
+    /// Where rejects go.
+    pub rejects: Location,
+    pub epoch: Epoch,
+    pub limits: Limits,
+    pub observe: Observe,
+    /// The `[[test]]` cases.
+    pub tests: Vec<Case>,
+    places: Places,
+    file: Located,
+}
+
+impl Config {
+    /// Reads a pipeline file.
+    pub fn load(path: &Path, env: Env<'_>) -> Result<Self, ConfigErrors> {
+        let name = path.display().to_string();
+        let file = Located { file: name.as_str().into(), ..Located::default() };
+        let bytes = std::fs::read(path).map_err(|error| file.error(unreadable(&error)))?;
+        let text = String::from_utf8(bytes).map_err(|_| file.error("is not UTF-8 text, as TOML is"))?;
+        Self::parse(&name, &text, env)
+    }
+
+    /// Reads the text of a pipeline file that messages call `name`.
+    pub fn parse(name: &str, text: &str, env: Env<'_>) -> Result<Self, ConfigErrors> {
+        let reader = Reader::new(name, text.strip_prefix('\u{feff}').unwrap_or(text), env);
+        let document = reader.document()?;
+        let top = Section::top(&reader, &TOP, &document);
+        let config = sections(&top);
+        top.finish();
+        let places = reader.finish()?;
+        Ok(Config { places, ..config })
+    }
+
+    /// Where a key or a section stands, for what is found wrong later: `sink.partition`, `average.0.time`, `enrich`. Where
+    /// the file does not say it, the nearest that it does say.
+    pub fn at(&self, path: &str) -> Located {
+        if let Some(at) = self.places.get(path) {
+            return at.clone();
+        }
+        let (section, key) = path.rsplit_once('.').unwrap_or(("", path));
+        self.places.get(section).unwrap_or(&self.file).with_key(key)
+    }
+
+    /// One number for what the pipeline does; the same in every process that was given the same pipeline.
+    pub fn fingerprint(&self) -> u64 {
+        fingerprint::of(self)
+    }
+}
+
+fn unreadable(error: &std::io::Error) -> String {
+    match error.kind() {
+        std::io::ErrorKind::NotFound => "there is no such file; `millstream init` writes a first one".into(),
+        _ => format!("cannot be read: {error}"),
+    }
+}
+
+/// Reads section by section, columns first, because others name them.
+fn sections(top: &Section<'_>) -> Config {
+    let name = pipeline_name(top);
+    let schema = schema::read(needed(top, "schema", &schema::SPEC));
+    let validate = expressions::validate(top.open("validate", &expressions::VALIDATE));
+    let mut columns = Columns::of(&schema);
+    let enrich = expressions::enrich(top.open("enrich", &expressions::ENRICH), &mut columns);
+    let averages = average::read(top.open_each("average", &average::SPEC), &columns);
+    let sink = sink::read(needed(top, "sink", &sink::SPEC), &columns);
+    let rejects = rejects::read(top.open("rejects", &rejects::SPEC), &sink);
+    let config = Config {
+        name,
+        source: source::read(needed(top, "source", &source::SPEC)),
+        decode: decode::read(top.open("decode", &decode::SPEC)),
+        tests: cases::read(top.open_each("test", &cases::SPEC), &validate),
+        epoch: epoch::read(top.open("epoch", &epoch::SPEC)),
+        limits: limits::read(top.open("limits", &limits::SPEC)),
+        observe: observe::read(top.open("observe", &observe::SPEC)),
+        schema,
+        validate,
+        enrich,
+        averages,
+        sink,
+        rejects,
+        places: Places::new(),
+        file: top.at.clone(),
+    };
+    check_source(top, &config);
+    config
+}
+
+/// A section that every file has.
+fn needed<'a>(top: &Section<'a>, name: &str, spec: &'static Spec) -> Section<'a> {
+    let section = top.open(name, spec);
+    if !section.is_there() && !top.mentions(name) {
+        top.reader.report(top.at.error(format!("there is no {} section: {}", spec.heading, spec.what)));
+    }
+    section
+}
+
+fn pipeline_name(top: &Section<'_>) -> Text {
+    let Some(name) = top.optional::<Text>(&NAME) else { return Text::default() };
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-');
+    if name.as_str().is_empty() || !name.as_str().bytes().all(plain) {
+        let problem = format!("{name:?} is no name for a pipeline; it may hold letters, digits, _ and -");
+        top.reader.report(top.at_key(&NAME).error(problem));
+    }
+    name
+}
+
+/// What has to go with the source.
+fn check_source(top: &Section<'_>, config: &Config) {
+    let at = |section: &str, key: &str| top.reader.place(&format!("{section}.{key}"));
+    match &config.source {
+        Source::Generate(_) if config.decode.format != Format::Json => {
+            if let Some(at) = at("decode", "format") {
+                top.reader.report(at.error("a source of type = \"generate\" makes JSON; write format = \"json\""));
+            }
+        }
+        Source::Files(files)
+            if config.sink.location.holds(&files.location) && !files.location.path.as_str().is_empty() =>
+        {
+            if let Some(at) = at("source", "path") {
+                top.reader
+                    .report(at.error("lies in the sink: the pipeline would read what it writes; keep them apart"));
+            }
+        }
+        _ => {}
+    }
+}

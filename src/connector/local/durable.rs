@@ -1,0 +1,96 @@
+//! What it takes for a file to be there after a power cut.
+//!
+//! Owns syncing of files and of the folders that name them, and the making and clearing away of folders. What must stay
+//! true: a folder that somebody else is about to write into may vanish and is made again; a folder counts as safe only
+//! when it and all above it, up to the root, are synced, for whoever made one of them may not have come to that yet.
+
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, ErrorKind, Write};
+use std::path::{Path, PathBuf};
+
+use super::failure::Failure;
+use super::path::{Folder, Kind, new_id};
+
+/// How often a folder is made again that another process clears away at the same time.
+const TRIES: usize = 16;
+
+/// Does `work`, which needs the folder that `path` lies in, and makes that folder when it is missing.
+pub(super) fn with_parent<T>(path: &Path, mut work: impl FnMut() -> io::Result<T>) -> io::Result<T> {
+    let Some(parent) = path.parent() else { return work() };
+    for _ in 0..TRIES {
+        match work() {
+            Err(error) if error.kind() == ErrorKind::NotFound => make_folder(parent)?,
+            other => return other,
+        }
+    }
+    work()
+}
+
+/// Makes a folder and those above it, where they are missing.
+pub(super) fn make_folder(path: &Path) -> io::Result<()> {
+    match fs::create_dir_all(path) {
+        // Something is there and is no folder, which every other call tells in these words.
+        Err(error) if error.kind() == ErrorKind::AlreadyExists => Err(ErrorKind::NotADirectory.into()),
+        made => made,
+    }
+}
+
+/// Makes a new unfinished file for `key`; answers with its id, its path and the file.
+pub(super) fn new_file(folder: &Folder, key: &str, kind: Kind) -> Result<(String, PathBuf, File), Failure> {
+    let id = new_id(kind);
+    let path = folder.unfinished(key, &id)?;
+    let make = || OpenOptions::new().read(true).write(true).create_new(true).open(&path);
+    let file = with_parent(&path, make).map_err(Failure::at(&path))?;
+    Ok((id, path, file))
+}
+
+/// Writes `bytes` to a temporary file for `key`, synced. It is gone again when that fails.
+pub(super) fn write_temporary(folder: &Folder, key: &str, bytes: &[u8]) -> Result<PathBuf, Failure> {
+    let (_, path, mut file) = new_file(folder, key, Kind::Temporary)?;
+    let written = file.write_all(bytes).and_then(|()| file.sync_all());
+    written.map_err(|error| {
+        remove_unfinished(folder, &path);
+        Failure::at(&path)(error)
+    })?;
+    Ok(path)
+}
+
+/// Syncs the folder that `path` lies in and all above it, up to the one that holds the root.
+pub(super) fn sync_parents(folder: &Folder, path: &Path) -> io::Result<()> {
+    for above in path.ancestors().skip(1) {
+        sync_folder(above)?;
+        if above == folder.root() {
+            break;
+        }
+    }
+    // The root is made by us when it is missing. What holds it may be none of ours to open.
+    let holder = folder.root().parent().filter(|holder| !holder.as_os_str().is_empty());
+    if let Some(holder) = holder {
+        let _ = sync_folder(holder);
+    }
+    Ok(())
+}
+
+fn sync_folder(path: &Path) -> io::Result<()> {
+    match File::open(path)?.sync_all() {
+        // Some file systems have nothing to sync in a folder and say so.
+        Err(error) if matches!(error.kind(), ErrorKind::InvalidInput | ErrorKind::Unsupported) => Ok(()),
+        synced => synced,
+    }
+}
+
+/// Takes an unfinished file away if it is there, and the folders that it leaves empty. That it is left behind after all
+/// does no harm: it is listed with the uploads.
+pub(super) fn remove_unfinished(folder: &Folder, path: &Path) {
+    let _ = fs::remove_file(path);
+    clear_empty(folder, path);
+}
+
+/// Takes away the staging folders above `path` that are empty.
+pub(super) fn clear_empty(folder: &Folder, path: &Path) {
+    for above in path.ancestors().skip(1) {
+        if above == folder.staged() || fs::remove_dir(above).is_err() {
+            break;
+        }
+    }
+}

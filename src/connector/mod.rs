@@ -1,0 +1,17 @@
+//! The edges: where records come from ([`Source`]) and where files and the commit log lie ([`Store`]).
+//!
+//! Owns the two traits and the registry that makes either from its configuration. A connector is a folder that knows
+//! nothing of the others; the pipeline knows only the traits. Each trait has one conformance suite, run on every
+//! implementation.
+
+pub mod files;
+pub mod generate;
+pub mod local;
+pub mod memory;
+pub mod registry;
+pub mod s3;
+pub mod source;
+pub mod store;
+
+pub use source::{Bounds, Discovery, End, Outlet, Source, SourceError, SplitInfo};
+pub use store::{Store, StoreError};

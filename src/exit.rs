@@ -1,0 +1,64 @@
+//! How a run ends: the exit codes that scripts rely on, and the error that stands behind each.
+
+use std::process::ExitCode;
+
+use thiserror::Error;
+
+use crate::connector::{SourceError, StoreError};
+
+/// The exit codes. They are stable.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub enum Exit {
+    /// Done, or stopped as asked.
+    Done = 0,
+    /// Failed; the message says whether starting again can help.
+    Failed = 1,
+    /// Wrong usage or configuration.
+    Usage = 2,
+    /// Fenced out by a newer generation.
+    Fenced = 3,
+    /// Data that was to be read is gone from the source.
+    Gone = 4,
+    /// A peer was lost: start the cluster again.
+    PeerLost = 5,
+}
+
+impl From<Exit> for ExitCode {
+    fn from(exit: Exit) -> Self {
+        ExitCode::from(exit as u8)
+    }
+}
+
+/// What ends a run.
+#[derive(Debug, Error)]
+pub enum Fatal {
+    #[error(
+        "fenced out: commit {commit} in {store} was made by generation {theirs}, and this process is of generation {ours}.\n\
+         A newer start of this pipeline is at work; this process has stopped and lost nothing. Nothing needs to be done."
+    )]
+    Fenced { store: String, commit: u64, ours: u64, theirs: u64 },
+    #[error(transparent)]
+    Source(#[from] SourceError),
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    #[error("{0}")]
+    Log(String),
+    #[error(
+        "epoch {epoch} does not add up and was not committed: {problem}.\nThis is a defect of millstream; nothing committed is affected. Please report it"
+    )]
+    DoesNotAddUp { epoch: u64, problem: String },
+    #[error("{0}")]
+    Failed(String),
+}
+
+impl Fatal {
+    /// The exit code it ends the process with.
+    pub fn exit(&self) -> Exit {
+        match self {
+            Fatal::Fenced { .. } => Exit::Fenced,
+            Fatal::Source(SourceError::Gone { .. }) => Exit::Gone,
+            _ => Exit::Failed,
+        }
+    }
+}

@@ -1,0 +1,34 @@
+//! Millstream turns live streams into training-ready Parquet, exactly once.
+//!
+//! ```text
+//! ingest → decode → validate → enrich ─┬→ encode → stage ─┐
+//!                     │               └→ average ────────┼→ commit → publish
+//!                     └→ rejects → encode → stage ───────┘
+//! ```
+//!
+//! | box | operator (crate `millstream_operators`) | beside it, on tokio |
+//! |---|---|---|
+//! | ingest | `ingest`, `control` | [`tasks::read`], [`tasks::discover`], over a [`connector::Source`] |
+//! | decode, validate, enrich | `decode`, `validate`, `enrich` | — ([`expression`] and [`functions`] compute) |
+//! | encode, stage | `encode`, `stage` | [`tasks::upload`], over a [`connector::Store`] |
+//! | average | `average` | — |
+//! | commit, publish | `commit` | [`log`] |
+//!
+//! [`pipeline`] puts the operators together, and is the one place that does; [`bridge`] is the only crossing between timely
+//! and tokio; [`config`] turns the TOML file into checked types; [`cli`] has a file per command.
+
+pub mod bridge;
+pub mod cli;
+pub mod clock;
+pub mod config;
+pub mod connector;
+pub mod exit;
+pub mod expression;
+pub mod functions;
+pub mod log;
+pub mod pipeline;
+pub mod retry;
+pub mod run;
+pub mod stages;
+pub mod tasks;
+pub mod totals;

@@ -1,0 +1,53 @@
+//! At a start, after the claim: finish what is committed, abort what never will be, tell what was lost.
+
+use millstream_operators::protocol::State;
+use millstream_operators::protocol::recover::{Place, Unfinished, to_abort, to_finish};
+
+use crate::exit::Fatal;
+use crate::log::{Places, publish, read};
+use crate::retry::Pause;
+
+/// What recovering came to.
+#[derive(Debug, Default)]
+pub struct Recovered {
+    /// Files made visible (again).
+    pub finished: usize,
+    /// Uploads of older generations that no commit names.
+    pub aborted: usize,
+    /// Files whose uploads are gone: they have to be written again from the source.
+    pub lost: Vec<Unfinished>,
+}
+
+/// Finishes and aborts; `state` is the claimed log.
+pub async fn recover(places: &Places, state: &State) -> Result<Recovered, Fatal> {
+    let commits = read::commits(&*places.data, state.published + 1, state.commit).await?;
+    let unfinished = to_finish(&commits);
+    let mut aborted = 0;
+    for place in [Place::Data, Place::Rejects] {
+        aborted += abort_old(places, place, state.generation, &unfinished).await?;
+    }
+    let files = unfinished.len();
+    let lost = publish::publish(places, unfinished).await?;
+    Ok(Recovered { finished: files - lost.len(), aborted, lost })
+}
+
+async fn abort_old(places: &Places, place: Place, generation: u64, unfinished: &[Unfinished]) -> Result<usize, Fatal> {
+    let store = places.of(place);
+    let mut pause = Pause::default();
+    let uploads = loop {
+        match store.uploads("").await {
+            Ok(uploads) => break uploads,
+            Err(error) if error.can_retry() => pause.wait(&error.to_string()).await,
+            Err(refused) => return Err(refused.into()),
+        }
+    };
+    let mut aborted = 0;
+    for upload in uploads.iter().filter(|upload| to_abort(&upload.key, &upload.id, generation, unfinished)) {
+        match store.abort(upload).await {
+            Ok(()) => aborted += 1,
+            // It is found again by the next start.
+            Err(error) => tracing::warn!(%error, key = upload.key, "an old upload was not aborted"),
+        }
+    }
+    Ok(aborted)
+}

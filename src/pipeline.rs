@@ -1,0 +1,232 @@
+//! The one place where operators are put together.
+//!
+//! ```text
+//! ingest → decode → validate → enrich → limit ─┬→ encode → stage ─┐
+//!    │        └─────────┴─────────┴────────┤    └→ average ────────┼→ commit
+//!    │                     rejects → encode → stage ──────────────┤
+//!    └────────────────────── progress ────────────────────────────┘
+//! ```
+//! Every worker builds the same dataflow; what differs is which splits it is given, and that worker 0 decides and commits.
+//! Only what goes into `commit` and the pre-aggregated averages crosses between workers.
+
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::Duration;
+
+use millstream_operators::average::{Averager, Change, averages};
+use millstream_operators::commit::{CommitRequest, Item, Sealed, commit};
+use millstream_operators::control::{Control, DeskOptions};
+use millstream_operators::decode::DecodeStream;
+use millstream_operators::encode::{EncodeOptions, Encoder, PathLimit, encode, limit_paths};
+use millstream_operators::enrich::enrich;
+use millstream_operators::ingest::{EpochMeter, ingest};
+use millstream_operators::port::Queues;
+use millstream_operators::protocol::State;
+use millstream_operators::protocol::assign::Bounds;
+use millstream_operators::protocol::recover::Place;
+use millstream_operators::stage::{Staged, stage};
+use millstream_operators::validate::validate;
+use millstream_operators::{Batch, Port};
+use timely::dataflow::operators::vec::Map;
+use timely::dataflow::operators::{Concatenate, Probe};
+use timely::dataflow::{ProbeHandle, Scope, StreamVec};
+use timely::scheduling::SyncActivator;
+use timely::worker::Worker;
+use tokio::runtime::Handle;
+use tokio_util::sync::CancellationToken;
+
+use crate::bridge::{self, Budget, OperatorEnd, TokioEnd};
+use crate::exit::Fatal;
+use crate::log::committer::{self, Committing};
+use crate::stages::Stages;
+use crate::tasks;
+use crate::totals::Known;
+
+/// Batches that may wait between a worker's readers and its ingest.
+const BATCHES_WAITING: usize = 4;
+/// Replies of any other kind that may wait.
+const REPLIES_WAITING: usize = 64;
+
+/// Everything that the workers of a process need; shared by all of them.
+pub struct Plan {
+    pub stages: Stages,
+    pub bounds: Bounds,
+    /// The claimed log: where to go on from.
+    pub state: State,
+    pub committing: Committing,
+    pub budget: Budget,
+    pub meter: Arc<EpochMeter>,
+    pub interval: Duration,
+    /// Bytes that the open files of all workers may hold.
+    pub open_files: usize,
+    pub tokio: Handle,
+    /// Cancelled when the run is to end early.
+    pub stop: CancellationToken,
+}
+
+/// A worker's dataflow, running.
+pub struct Flow {
+    control: Rc<Control>,
+    probe: ProbeHandle<u64>,
+    closed: bool,
+}
+
+impl Flow {
+    /// Builds the dataflow on a worker.
+    pub fn build(worker: &mut Worker, plan: &Arc<Plan>) -> Result<Self, Fatal> {
+        let first = plan.state.epoch + 1;
+        let control = control(worker, plan, first);
+        let probe = ProbeHandle::new();
+        let parts = Parts::new(plan, worker.index(), worker.peers())?;
+        worker.dataflow_named::<u64, _, _>("pipeline", |scope| {
+            parts.connect(scope, plan, first, control.clone(), &probe);
+        });
+        Ok(Flow { control, probe, closed: false })
+    }
+
+    /// One step; parks for up to `wait` when there is nothing to do. `false` once everything is committed and published.
+    pub fn turn(&mut self, worker: &mut Worker, wait: Option<Duration>) -> bool {
+        self.control.turn();
+        let wait = if self.control.has_words() { Some(Duration::ZERO) } else { wait };
+        worker.step_or_park(wait);
+        if !self.closed && self.probe.done() {
+            self.control.close();
+            self.closed = true;
+        }
+        worker.has_dataflows()
+    }
+}
+
+fn control(worker: &mut Worker, plan: &Arc<Plan>, first: u64) -> Rc<Control> {
+    let options = DeskOptions {
+        bounds: plan.bounds,
+        concurrency: plan.committing.source.concurrency(),
+        committed: plan.state.positions.clone(),
+    };
+    Control::build(worker, first, options, |worker, address| {
+        let plan = plan.clone();
+        boxed(worker.sync_activator_for(address), REPLIES_WAITING, &plan.tokio.clone(), move |end| {
+            let source = plan.committing.source.clone();
+            let trouble = plan.committing.trouble.clone();
+            tasks::discover::run(source, plan.interval, plan.stop.clone(), trouble, end)
+        })
+    })
+}
+
+/// Makes a port, and a task that serves it.
+fn boxed<Request, Reply, Task>(
+    activator: SyncActivator,
+    places: usize,
+    tokio: &Handle,
+    task: impl FnOnce(TokioEnd<Request, Reply>) -> Task,
+) -> Box<dyn Port<Request, Reply>>
+where
+    Request: Send + 'static,
+    Reply: Send + 'static,
+    Task: Future<Output = ()> + Send + 'static,
+{
+    let (operator, end): (OperatorEnd<Request, Reply>, _) = bridge::port(activator, places);
+    tokio.spawn(task(end));
+    Box::new(operator)
+}
+
+/// What of a worker's dataflow can fail to be made, made beforehand.
+struct Parts {
+    decoder: millstream_operators::decode::Decoder,
+    limit: PathLimit,
+    data: Encoder,
+    rejects: Encoder,
+    averager: Averager,
+}
+
+fn written(known: &Known, change: &Change) -> Item {
+    let (id, total) = known.written(change);
+    Item::Average(id, total)
+}
+
+impl Parts {
+    fn new(plan: &Plan, worker: usize, peers: usize) -> Result<Self, Fatal> {
+        let wrong = |error: &dyn std::fmt::Display| Fatal::Failed(error.to_string());
+        let reserve = Arc::new(plan.budget.clone());
+        let of = |place: Place, options: EncodeOptions| EncodeOptions {
+            min_part: plan.committing.places.of(place).min_part(),
+            memory: plan.open_files / peers,
+            worker,
+            generation: plan.state.generation,
+            ..options
+        };
+        let data = of(Place::Data, plan.stages.data_options(reserve.clone()));
+        let rejects = of(Place::Rejects, plan.stages.rejects_options(reserve));
+        Ok(Parts {
+            decoder: plan.stages.decoder().map_err(|error| wrong(&error))?,
+            limit: plan.stages.limit().map_err(|error| wrong(&error))?,
+            data: Encoder::new(data).map_err(|error| wrong(&error))?,
+            rejects: Encoder::new(rejects).map_err(|error| wrong(&error))?,
+            averager: plan.stages.averager().map_err(|error| wrong(&error))?,
+        })
+    }
+
+    fn connect(
+        self,
+        scope: Scope<'_, u64>,
+        plan: &Arc<Plan>,
+        first: u64,
+        control: Rc<Control>,
+        probe: &ProbeHandle<u64>,
+    ) {
+        let (raw, progress) = ingest(scope, first, control, plan.meter.clone(), |address| {
+            let activator = scope.worker().sync_activator_for(address);
+            boxed(activator, BATCHES_WAITING, &plan.tokio, |end| {
+                let source = plan.committing.source.clone();
+                tasks::read::run(source, plan.budget.clone(), plan.committing.trouble.clone(), end)
+            })
+        });
+        let (decoded, undecoded) = raw.decode(self.decoder);
+        let (valid, invalid) = validate(decoded, plan.stages.validate());
+        let (enriched, failed) = enrich(valid, plan.stages.enrich());
+        let (rows, too_long) = limit_paths(enriched, self.limit);
+        let refused = scope.concatenate([undecoded, invalid, failed, too_long]);
+        let known = Known::new(&self.averager);
+        let restored = if scope.index() == 0 { known.restored(&plan.state.averages) } else { Vec::new() };
+        let trouble = plan.committing.trouble.clone();
+        let failed = move |error: arrow::error::ArrowError| trouble.report(Fatal::Failed(error.to_string()));
+        let changes = averages(rows.clone(), self.averager, restored, first, failed);
+        let items = [
+            staged(scope, plan, Place::Data, rows, self.data).map(Item::Staged),
+            staged(scope, plan, Place::Rejects, refused, self.rejects).map(Item::Staged),
+            progress.map(Item::Progress),
+            changes.map(move |change| written(&known, &change)),
+        ];
+        let items = scope.concatenate(items);
+        commit(items, |address| commit_port(scope, plan, address)).probe_with(probe);
+    }
+}
+
+fn staged<'scope>(
+    scope: Scope<'scope, u64>,
+    plan: &Arc<Plan>,
+    place: Place,
+    rows: StreamVec<'scope, u64, Batch>,
+    encoder: Encoder,
+) -> StreamVec<'scope, u64, Staged> {
+    let trouble = plan.committing.trouble.clone();
+    let pieces = encode(rows, encoder, move |error| trouble.report(Fatal::Failed(error.to_string())));
+    stage(place, pieces, |address| {
+        let activator = scope.worker().sync_activator_for(address);
+        boxed(activator, REPLIES_WAITING, &plan.tokio, |end| {
+            let generation = plan.state.generation;
+            tasks::upload::run(plan.committing.places.clone(), generation, plan.committing.trouble.clone(), end)
+        })
+    })
+}
+
+fn commit_port(scope: Scope<'_, u64>, plan: &Arc<Plan>, address: Vec<usize>) -> Box<dyn Port<CommitRequest, Sealed>> {
+    if scope.index() != 0 {
+        // Everything is exchanged to worker 0: the others have nothing to ask.
+        return Box::new(Queues::default());
+    }
+    let activator = scope.worker().sync_activator_for(address);
+    boxed(activator, REPLIES_WAITING, &plan.tokio, |end| {
+        committer::run(plan.committing.clone(), plan.state.clone(), end)
+    })
+}

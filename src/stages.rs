@@ -1,0 +1,282 @@
+//! The configuration, compiled: everything between a raw record and a file, ready to run.
+//!
+//! Owns the one place where names and expressions of the configuration are checked against each other. Whoever needs the
+//! stages takes them from here (the pipeline, `check`, `test`, `sample`, the writing again of a lost file), so all of them
+//! do the same. Compiling needs no service and changes nothing.
+
+use std::sync::Arc;
+
+use arrow::array::RecordBatch;
+use arrow::datatypes::{DataType, Field, Schema, SchemaRef, TimeUnit};
+use millstream_operators::average::{AverageSpec, Averager};
+use millstream_operators::decode::{DecodeOptions, Decoder};
+use millstream_operators::encode::{EncodeOptions, PathLimit};
+use millstream_operators::enrich::{Added, Columns, Enrich, Failure};
+use millstream_operators::reject;
+use millstream_operators::validate::{Rule, Rules, Validate, Verdict};
+use millstream_operators::{Batch, Origin, RawBatch, Reserve, Unlimited};
+
+use crate::config::{Config, ConfigError, ConfigErrors};
+use crate::expression::Expression;
+
+mod options;
+
+/// The stages of a pipeline.
+#[derive(Clone)]
+pub struct Stages {
+    config: Arc<Config>,
+    rules: Arc<Ruling>,
+    columns: Arc<Enriching>,
+    averages: Arc<[AverageSpec]>,
+    origin_columns: bool,
+}
+
+/// The columns that tell where a record came from.
+const ORIGIN: [&str; 3] = ["_split", "_position", "_arrived_at"];
+
+impl Stages {
+    /// Compiles a configuration, or tells everything that is wrong with it.
+    pub fn compile(config: Arc<Config>) -> Result<Self, ConfigErrors> {
+        let mut errors = Vec::new();
+        let decoded = with_origin(&config.schema.arrow());
+        let rules = Ruling::compile(&config, &decoded, &mut errors);
+        let columns = Enriching::compile(&config, &decoded, &mut errors);
+        let origin_columns = uses_origin(&config, &rules, &columns);
+        let stages = Stages {
+            averages: options::averages(&config, &columns.schema, &mut errors).into(),
+            rules: Arc::new(rules),
+            columns: Arc::new(columns),
+            origin_columns,
+            config,
+        };
+        if errors.is_empty() {
+            stages.check_the_rest(&mut errors);
+        }
+        if errors.is_empty() { Ok(stages) } else { Err(ConfigErrors::new(errors)) }
+    }
+
+    fn check_the_rest(&self, errors: &mut Vec<ConfigError>) {
+        if let Err(error) = Decoder::new(self.decode_options()) {
+            errors.push(self.config.at("decode").error(error.to_string()));
+        }
+        let options = self.data_options(Arc::new(Unlimited));
+        if let Err(error) = millstream_operators::encode::Encoder::new(options) {
+            errors.push(self.config.at("sink").error(error.to_string()));
+        }
+    }
+
+    /// What it was compiled from.
+    pub fn config(&self) -> &Arc<Config> {
+        &self.config
+    }
+
+    /// The averages, in the order of the file.
+    pub fn averages(&self) -> &Arc<[AverageSpec]> {
+        &self.averages
+    }
+
+    /// The columns of a batch once it is enriched.
+    pub fn enriched(&self) -> SchemaRef {
+        let columns = &self.columns.schema;
+        let wanted = |field: &&Arc<Field>| self.origin_columns || !ORIGIN.contains(&field.name().as_str());
+        Arc::new(Schema::new(columns.fields().iter().filter(wanted).cloned().collect::<Vec<_>>()))
+    }
+
+    /// The columns that are laid down, partition columns included, in their order.
+    pub fn laid_down(&self) -> Vec<String> {
+        self.config.sink.select.clone().unwrap_or_else(|| {
+            let names = self.columns.schema.fields().iter().map(|field| field.name().clone());
+            names.filter(|name| !ORIGIN.contains(&name.as_str())).collect()
+        })
+    }
+
+    /// The averages, ready to be added up.
+    pub fn averager(&self) -> Result<Averager, ConfigErrors> {
+        let wrong = |error| ConfigErrors::new(vec![self.config.at("average").error(format!("{error}"))]);
+        Averager::new(self.averages.to_vec(), &self.enriched()).map_err(wrong)
+    }
+
+    /// A decoder of its own for whoever asks.
+    pub fn decoder(&self) -> Result<Decoder, ConfigErrors> {
+        let wrong = |error| ConfigErrors::new(vec![self.config.at("decode").error(format!("{error}"))]);
+        Decoder::new(self.decode_options()).map_err(wrong)
+    }
+
+    /// The rules of `[validate]`.
+    pub fn validate(&self) -> Validate {
+        Validate::new(Box::new(Shared(self.rules.clone())))
+    }
+
+    /// The columns of `[enrich]`.
+    pub fn enrich(&self) -> Enrich {
+        Enrich::new(Box::new(Shared(self.columns.clone())))
+    }
+
+    /// What refuses rows whose partition no path can hold.
+    pub fn limit(&self) -> Result<PathLimit, ConfigErrors> {
+        let wrong = |error| ConfigErrors::new(vec![self.config.at("sink.partition").error(format!("{error}"))]);
+        PathLimit::new(&self.enriched(), &self.config.sink.partition).map_err(wrong)
+    }
+
+    fn decode_options(&self) -> DecodeOptions {
+        options::decode(&self.config, self.origin_columns)
+    }
+
+    /// How data files are laid out, for the store and the worker to be filled in.
+    pub fn data_options(&self, reserve: Arc<dyn Reserve>) -> EncodeOptions {
+        options::data(&self.config, self.enriched(), self.laid_down(), reserve)
+    }
+
+    /// How rejects files are laid out.
+    pub fn rejects_options(&self, reserve: Arc<dyn Reserve>) -> EncodeOptions {
+        options::rejects(&self.config, reject::schema(), reserve)
+    }
+}
+
+/// What becomes of a raw batch: rows to lay down, and rejects.
+pub struct Outcome {
+    pub rows: Batch,
+    pub rejects: Vec<Batch>,
+}
+
+/// The stages up to encoding as a plain function, for those who need no dataflow: `sample`, `test`, the writing again of a
+/// lost file.
+pub struct Through {
+    decoder: Decoder,
+    validate: Validate,
+    enrich: Enrich,
+    limit: PathLimit,
+}
+
+impl Through {
+    /// The stages of a pipeline.
+    pub fn new(stages: &Stages) -> Result<Self, ConfigErrors> {
+        let (validate, enrich) = (stages.validate(), stages.enrich());
+        Ok(Through { decoder: stages.decoder()?, validate, enrich, limit: stages.limit()? })
+    }
+
+    /// Takes a raw batch through.
+    pub fn apply(&mut self, raw: &Arc<RawBatch>) -> Outcome {
+        use millstream_operators::decode::Decode;
+        let decoded = self.decoder.decode(raw);
+        let mut rejects = Vec::new();
+        if !decoded.refused.is_empty() {
+            rejects.push(reject::batch(raw, &decoded.refused));
+        }
+        let batch = Batch { rows: decoded.rows, origin: Origin { raw: raw.clone(), kept: decoded.kept } };
+        let (valid, refused) = self.validate.apply(batch);
+        rejects.extend(refused);
+        let (enriched, refused) = self.enrich.apply(valid);
+        rejects.extend(refused);
+        let (rows, refused) = self.limit.apply(enriched);
+        rejects.extend(refused);
+        Outcome { rows, rejects }
+    }
+}
+
+/// The rules of `[validate]`, compiled.
+struct Ruling {
+    rules: Vec<Rule>,
+    expressions: Vec<Expression>,
+}
+
+impl Ruling {
+    fn compile(config: &Config, schema: &SchemaRef, errors: &mut Vec<ConfigError>) -> Self {
+        let mut ruling = Ruling { rules: Vec::new(), expressions: Vec::new() };
+        for rule in &config.validate {
+            match Expression::compile_rule(rule.sql.as_str(), schema) {
+                Ok(expression) => {
+                    let text = rule.sql.written().to_owned();
+                    ruling.rules.push(Rule { name: rule.name.as_str().into(), text });
+                    ruling.expressions.push(expression);
+                }
+                Err(error) => errors.push(rule.at.error(error.to_string())),
+            }
+        }
+        ruling
+    }
+}
+
+/// The columns of `[enrich]`, compiled; each may use those before it.
+struct Enriching {
+    names: Vec<Arc<str>>,
+    expressions: Vec<Expression>,
+    /// The columns once all are added, those of the origin included.
+    schema: SchemaRef,
+}
+
+impl Enriching {
+    fn compile(config: &Config, decoded: &SchemaRef, errors: &mut Vec<ConfigError>) -> Self {
+        let mut enriching = Enriching { names: Vec::new(), expressions: Vec::new(), schema: decoded.clone() };
+        for column in &config.enrich {
+            match Expression::compile(column.sql.as_str(), &enriching.schema) {
+                Ok(expression) => enriching.add(&column.name, expression),
+                Err(error) => errors.push(column.at.error(error.to_string())),
+            }
+        }
+        enriching
+    }
+
+    fn add(&mut self, name: &str, expression: Expression) {
+        // A row whose value cannot be calculated is refused, but until then it is null here.
+        self.schema = with_field(&self.schema, expression.field(name).with_nullable(true));
+        self.names.push(name.into());
+        self.expressions.push(expression);
+    }
+}
+
+/// Lets any number of workers share what was compiled once.
+struct Shared<T>(Arc<T>);
+
+impl Rules for Shared<Ruling> {
+    fn rules(&self) -> &[Rule] {
+        &self.0.rules
+    }
+
+    fn check(&self, index: usize, rows: &RecordBatch) -> Verdict {
+        let ruled = self.0.expressions[index].evaluate_rule(rows);
+        Verdict { holds: ruled.passed, failed: ruled.failed }
+    }
+}
+
+impl Columns for Shared<Enriching> {
+    fn add(&self, rows: &RecordBatch) -> Added {
+        let mut failed: Vec<Failure> = Vec::new();
+        let mut rows = rows.clone();
+        for (name, expression) in self.0.names.iter().zip(&self.0.expressions) {
+            let evaluated = expression.evaluate(&rows);
+            let failure = |(row, message)| Failure { row, column: name.clone(), message };
+            failed.extend(evaluated.failed.into_iter().map(failure));
+            let schema = with_field(&rows.schema(), expression.field(name).with_nullable(true));
+            let columns = rows.columns().iter().cloned().chain([evaluated.values]).collect();
+            #[expect(clippy::expect_used, reason = "an expression gives a value of its type for every row")]
+            let wider = RecordBatch::try_new(schema, columns).expect("an enriched batch fits its schema");
+            rows = wider;
+        }
+        Added { rows, failed }
+    }
+}
+
+fn with_field(schema: &SchemaRef, field: Field) -> SchemaRef {
+    Arc::new(Schema::new(schema.fields().iter().cloned().chain([Arc::new(field)]).collect::<Vec<_>>()))
+}
+
+fn with_origin(schema: &SchemaRef) -> SchemaRef {
+    let arrived = DataType::Timestamp(TimeUnit::Microsecond, Some("UTC".into()));
+    let [split, position, arrived_at] = ORIGIN;
+    let origin = [
+        Field::new(split, DataType::Utf8, false),
+        Field::new(position, DataType::Utf8, false),
+        Field::new(arrived_at, arrived, false),
+    ];
+    origin.into_iter().fold(schema.clone(), |schema, field| with_field(&schema, field))
+}
+
+fn uses_origin(config: &Config, rules: &Ruling, columns: &Enriching) -> bool {
+    let is_origin = |name: &String| ORIGIN.contains(&name.as_str());
+    let expressions = rules.expressions.iter().chain(&columns.expressions);
+    let averaged = config.averages.iter().flat_map(|average| average.group.iter().chain(average.time.iter()));
+    let selected = config.sink.select.iter().flatten().chain(&config.sink.partition);
+    let named = expressions.flat_map(|expression| expression.columns()).chain(selected).chain(averaged);
+    named.into_iter().any(is_origin)
+}

@@ -1,0 +1,90 @@
+//! Averages as the log writes them down, and as the dataflow keeps them: the same numbers in two forms.
+//!
+//! In the dataflow a key has the index of its average and a sum in whole units; in a commit both have a form that outlives
+//! a change of the configuration. What must stay true: either form turns into the other and back without loss.
+
+use std::collections::BTreeMap;
+
+use chrono::DateTime;
+use millstream_operators::average::{AverageKey, AverageSpec, Averager, Bucket, Change, Totals, Unit};
+use millstream_operators::protocol::{AverageId, Total};
+
+/// The averages of a pipeline, with the units that their sums are counted in.
+#[derive(Clone, Debug, Default)]
+pub struct Known(Vec<(AverageSpec, Unit)>);
+
+impl Known {
+    /// Those of an averager, in its order.
+    pub fn new(averager: &Averager) -> Self {
+        Known(averager.specs().map(|(spec, unit)| (spec.clone(), unit)).collect())
+    }
+
+    /// The average of that name, and its unit.
+    pub fn named(&self, name: &str) -> Option<&(AverageSpec, Unit)> {
+        self.0.iter().find(|(spec, _)| spec.name == name)
+    }
+
+    /// The columns that a key is grouped by.
+    pub fn columns(&self, key: &AverageKey) -> Vec<String> {
+        self.0[usize::from(key.average)].0.group.clone()
+    }
+
+    /// The averages by name, as they are defined: what changes one changes its text.
+    pub fn definitions(&self) -> BTreeMap<String, String> {
+        self.0.iter().map(|(spec, _)| (spec.name.clone(), definition(spec))).collect()
+    }
+
+    /// Whether the pipeline keeps any.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// What an epoch changed, as the log writes it down.
+    pub fn written(&self, change: &Change) -> (AverageId, Total) {
+        let (spec, unit) = &self.0[usize::from(change.key.average)];
+        let id = AverageId {
+            average: spec.name.clone(),
+            by: change.key.by.name().to_owned(),
+            from: change.key.from_text(),
+            group: change.key.group.clone(),
+        };
+        (id, Total { sum: unit.text(change.sum), count: change.count })
+    }
+
+    /// The totals of the log that this pipeline still keeps, as the dataflow takes them.
+    pub fn restored(&self, totals: &BTreeMap<AverageId, Total>) -> Vec<(AverageKey, Totals)> {
+        totals.iter().filter_map(|(id, total)| self.read(id, total)).collect()
+    }
+
+    fn read(&self, id: &AverageId, total: &Total) -> Option<(AverageKey, Totals)> {
+        let average = self.0.iter().position(|(spec, _)| spec.name == id.average)?;
+        let (spec, unit) = &self.0[average];
+        let by = Bucket::from_name(&id.by).filter(|by| spec.by.contains(by))?;
+        let from = match &id.from {
+            None => 0,
+            Some(from) => micros(from)?,
+        };
+        let key = AverageKey { average: u16::try_from(average).ok()?, by, from, group: id.group.clone() };
+        Some((key, (unit.parse(&total.sum)?, total.count)))
+    }
+
+    /// The mean of a total, where this pipeline keeps its average.
+    pub fn mean(&self, id: &AverageId, total: &Total) -> Option<f64> {
+        let (_, (sum, count)) = self.read(id, total)?;
+        let (_, unit) = self.named(&id.average)?;
+        Some(unit.mean(sum, count))
+    }
+}
+
+fn definition(spec: &AverageSpec) -> String {
+    let by: Vec<&str> = spec.by.iter().map(|by| by.name()).collect();
+    let time = spec.time.as_deref().unwrap_or("");
+    format!("of {} by {} time {time} group {}", spec.of, by.join(","), spec.group.join(","))
+}
+
+fn micros(text: &str) -> Option<i64> {
+    match text.strip_suffix("us") {
+        Some(micros) => micros.parse().ok(),
+        None => DateTime::parse_from_rfc3339(text).ok().map(|time| time.timestamp_micros()),
+    }
+}

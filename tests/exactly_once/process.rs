@@ -1,0 +1,131 @@
+//! A process of the real binary: started, signalled, waited for, and gone when its handle is.
+
+use std::fs::File;
+use std::io::{Read, Seek};
+use std::os::unix::process::ExitStatusExt;
+use std::process::{Child, Command, Stdio};
+use std::time::Duration;
+
+use tokio::time::{Instant, sleep};
+
+/// How long anything may take before it counts as hanging.
+const PATIENCE: Duration = Duration::from_secs(120);
+
+/// A process that runs.
+pub(crate) struct Process {
+    child: Child,
+    said: File,
+    printed: File,
+}
+
+/// How one ended.
+#[derive(Debug)]
+pub(crate) struct Ended {
+    /// None: by a signal.
+    pub(crate) code: Option<i32>,
+    pub(crate) signal: Option<i32>,
+    pub(crate) stdout: String,
+    pub(crate) stderr: String,
+}
+
+impl Process {
+    /// Starts `millstream` with these arguments, and `secrets` in its environment.
+    pub(crate) fn start(arguments: &[&str], secrets: &[(&str, String)]) -> Self {
+        let (said, printed) = (tempfile::tempfile().unwrap(), tempfile::tempfile().unwrap());
+        let child = Command::new(env!("CARGO_BIN_EXE_millstream"))
+            .args(arguments)
+            .envs(secrets.iter().map(|(name, value)| (*name, value)))
+            .env("AWS_EC2_METADATA_DISABLED", "true")
+            .stdin(Stdio::null())
+            .stdout(printed.try_clone().unwrap())
+            .stderr(said.try_clone().unwrap())
+            .spawn()
+            .unwrap();
+        Process { child, said, printed }
+    }
+
+    /// Sends a signal by its name.
+    pub(crate) fn signal(&self, name: &str) {
+        let sent = Command::new("kill").arg(format!("-{name}")).arg(self.child.id().to_string()).status().unwrap();
+        assert!(sent.success(), "SIG{name} was not sent");
+    }
+
+    /// Kills it, if it still runs.
+    pub(crate) async fn kill(mut self) -> Ended {
+        self.child.kill().unwrap();
+        self.wait().await
+    }
+
+    pub(crate) fn runs(&mut self) -> bool {
+        self.child.try_wait().unwrap().is_none()
+    }
+
+    /// Waits for its end.
+    pub(crate) async fn wait(mut self) -> Ended {
+        let deadline = Instant::now() + PATIENCE;
+        loop {
+            if let Some(status) = self.child.try_wait().unwrap() {
+                let (stdout, stderr) = (text(&mut self.printed), text(&mut self.said));
+                return Ended { code: status.code(), signal: status.signal(), stdout, stderr };
+            }
+            assert!(Instant::now() < deadline, "it hangs; it said:\n{}", text(&mut self.said));
+            sleep(Duration::from_millis(2)).await;
+        }
+    }
+
+    /// A line of its `/proc/<pid>/status`; none once it is gone.
+    pub(crate) fn status(&self, name: &str) -> Option<String> {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id())).ok()?;
+        let line = status.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':'))?;
+        Some(line.trim().to_owned())
+    }
+
+    /// Waits until it catches SIGTERM: before that the signal ends it as it ends any program.
+    pub(crate) async fn catches_sigterm(&self) {
+        const SIGTERM: u64 = 1 << 14;
+        let deadline = Instant::now() + PATIENCE;
+        loop {
+            let caught = self.status("SigCgt").expect("it ended before it listened to signals");
+            if u64::from_str_radix(&caught, 16).unwrap() & SIGTERM != 0 {
+                return;
+            }
+            assert!(Instant::now() < deadline, "it does not listen to SIGTERM");
+            sleep(Duration::from_micros(200)).await;
+        }
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        // Both fail where it has been waited for, which is as well.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+impl Ended {
+    /// Whether it ran until it was killed.
+    pub(crate) fn was_killed(&self) -> bool {
+        self.signal == Some(9)
+    }
+
+    /// What the line about its start says under a name; 0 where it did not come so far.
+    pub(crate) fn at_start(&self, name: &str) -> u64 {
+        let line = self.stderr.lines().find(|line| line.contains("the log is claimed")).unwrap_or_default();
+        let told = line.split_whitespace().find_map(|word| word.strip_prefix(name)?.strip_prefix('='));
+        told.map_or(0, |number| number.parse().unwrap())
+    }
+
+    /// Holds its exit code against what was expected of it.
+    pub(crate) fn with(self, code: i32) -> Self {
+        assert_eq!(self.code, Some(code), "signal {:?}; it said:\n{}", self.signal, self.stderr);
+        self
+    }
+}
+
+fn text(file: &mut File) -> String {
+    let mut bytes = Vec::new();
+    file.rewind().unwrap();
+    file.read_to_end(&mut bytes).unwrap();
+    String::from_utf8_lossy(&bytes).into_owned()
+}

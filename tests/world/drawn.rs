@@ -1,0 +1,122 @@
+//! What a seed draws: the pipeline file, and what a life is destined for.
+
+use std::sync::Arc;
+
+use millstream::config::Config;
+use millstream::connector::memory::{Operation, When};
+use millstream::stages::Stages;
+use rand::RngExt;
+use rand::rngs::StdRng;
+
+/// How a life will end.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Destiny {
+    /// In a call of this kind, on this side of it, after so many of them.
+    Killed { operation: Operation, when: When, left: u32 },
+    /// After so many moments, wherever it is then.
+    KilledAt(u32),
+    /// A token asks it to stop.
+    StoppedAt(u32),
+    /// It freezes, and is thawed when a newer one is at work.
+    FrozenAt(u32),
+    /// A newer one is started beside it.
+    RivalledAt(u32),
+    /// A bounded run, which ends by itself.
+    Bounded,
+}
+
+const KILLS: [Operation; 10] = [
+    Operation::Create,
+    Operation::Put,
+    Operation::Get,
+    Operation::Look,
+    Operation::Delete,
+    Operation::Begin,
+    Operation::PutPart,
+    Operation::Complete,
+    Operation::Abort,
+    Operation::Uploads,
+];
+
+pub(crate) fn destiny(rng: &mut StdRng) -> Destiny {
+    let moments = rng.random_range(0..900);
+    match rng.random_range(0..10) {
+        0..5 => {
+            let operation = KILLS[rng.random_range(0..KILLS.len())];
+            killed(rng, operation)
+        }
+        5 => Destiny::KilledAt(moments),
+        6 => Destiny::StoppedAt(moments),
+        7 => Destiny::FrozenAt(moments),
+        8 => Destiny::RivalledAt(moments),
+        _ => Destiny::Bounded,
+    }
+}
+
+/// Killed in a call of one kind; seldom made calls die early.
+pub(crate) fn killed(rng: &mut StdRng, operation: Operation) -> Destiny {
+    let most = match operation {
+        Operation::Delete | Operation::Uploads | Operation::Abort => 2,
+        Operation::Put => 3,
+        Operation::Get | Operation::Look => 12,
+        _ => 8,
+    };
+    let when = if rng.random() { When::Before } else { When::After };
+    Destiny::Killed { operation, when, left: rng.random_range(0..most) }
+}
+
+/// A pipeline whose epochs, files and memory are small.
+pub(crate) fn stages(rng: &mut StdRng) -> Stages {
+    let mut one_of = |choices: &[&str]| choices[rng.random_range(0..choices.len())].to_owned();
+    let text = format!(
+        r#"
+name = "world"
+[source]
+type = "generate"
+[decode]
+format = "json"
+[schema]
+article_id = "string!"
+publish_date = "timestamp"
+tongue = "string"
+content = "string!"
+[validate]
+content_not_empty = "length(content) > 0"
+[enrich]
+word_count = "word_count(content)"
+event_date = "cast(publish_date as date)"
+[[average]]
+name = "words"
+of = "word_count"
+by = ["overall", "hour", "day"]
+time = "publish_date"
+[[average]]
+name = "by_tongue"
+of = "word_count"
+by = ["overall", "day"]
+time = "publish_date"
+group = ["tongue"]
+[sink]
+path = "world"
+partition = {partition}
+compression = "{compression}"
+file_size = "{file_size}"
+page_size = "1KiB"
+row_group_size = "4KiB"
+[epoch]
+interval = "{interval}"
+max_bytes = "{max_bytes}"
+[limits]
+record = "4KiB"
+memory = "{memory}"
+"#,
+        partition = one_of(&["[]", "[\"event_date\"]", "[\"event_date\"]", "[\"tongue\", \"event_date\"]"]),
+        compression = one_of(&["none", "snappy", "zstd(1)"]),
+        file_size = one_of(&["2KiB", "8KiB", "1MiB"]),
+        interval = one_of(&["500ms", "2s", "30s"]),
+        max_bytes = one_of(&["1KiB", "2KiB", "2KiB", "1MiB"]),
+        memory = one_of(&["4KiB", "64KiB", "4MiB"]),
+    );
+    let config = Config::parse("world.toml", &text, &|_| None).unwrap_or_else(|errors| panic!("{errors}"));
+    Stages::compile(Arc::new(config)).unwrap_or_else(|errors| panic!("{errors}"))
+}

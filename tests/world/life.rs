@@ -1,0 +1,168 @@
+//! One life of the pipeline: a start, its workers, its end.
+
+use std::sync::Arc;
+
+use millstream::bridge::{Budget, Trouble};
+use millstream::connector::memory::Unreliable;
+use millstream::connector::{Bounds, Source};
+use millstream::exit::Fatal;
+use millstream::log::Places;
+use millstream::pipeline::Plan;
+use millstream::run::{self, Options, Ready};
+use millstream::stages::Stages;
+use rand::RngExt;
+use rand::rngs::StdRng;
+use tokio::runtime::Runtime;
+use tokio::task::JoinHandle;
+
+use crate::crew::Crew;
+use crate::drawn::Destiny;
+
+/// Bytes of commits after which a snapshot is made.
+const LEAST_SNAPSHOT: u64 = 3 << 10;
+
+pub(crate) struct Life {
+    pub(crate) destiny: Destiny,
+    pub(crate) process: Arc<Unreliable>,
+    pub(crate) options: Options,
+    pub(crate) phase: Phase,
+    pub(crate) moments: u32,
+    pub(crate) frozen: bool,
+    /// Its memory, once it has any.
+    pub(crate) budget: Option<Budget>,
+    stages: Stages,
+    trouble: Trouble,
+}
+
+pub(crate) enum Phase {
+    /// None comes of a start that was stopped.
+    Starting(JoinHandle<Result<Option<Ready>, Fatal>>),
+    Running {
+        crew: Crew,
+        generation: u64,
+    },
+    Over,
+}
+
+/// What a moment of a life brought.
+pub(crate) enum News {
+    Nothing,
+    /// It has claimed the log and finished what was left there.
+    AtWork {
+        generation: u64,
+        commit: u64,
+    },
+    Clean {
+        generation: Option<u64>,
+    },
+    Killed {
+        starting: bool,
+    },
+    Failed {
+        fatal: Fatal,
+        starting: bool,
+    },
+}
+
+impl Life {
+    pub(crate) fn start(
+        rt: &Runtime,
+        stages: &Stages,
+        options: Options,
+        places: (Places, Arc<Unreliable>),
+        source: Arc<dyn Source>,
+        destiny: Destiny,
+    ) -> Self {
+        let (places, process) = places;
+        let (stages, given) = (stages.clone(), options.clone());
+        let beginning = stages.clone();
+        let start = rt.spawn(async move {
+            tokio::select! {
+                biased;
+                () = given.stop.cancelled() => Ok(None),
+                ready = run::begin(&beginning, &given, places, source) => ready.map(Some),
+            }
+        });
+        let (phase, trouble) = (Phase::Starting(start), Trouble::default());
+        Life { destiny, process, options, phase, moments: 0, frozen: false, budget: None, stages, trouble }
+    }
+
+    pub(crate) fn is_over(&self) -> bool {
+        matches!(self.phase, Phase::Over)
+    }
+
+    pub(crate) fn is_starting(&self) -> bool {
+        matches!(self.phase, Phase::Starting(_))
+    }
+
+    pub(crate) fn is_bounded(&self) -> bool {
+        self.options.bounds == Bounds::UntilEnd
+    }
+
+    /// Gives one of its workers a turn, if it has any.
+    pub(crate) fn turn(&mut self, rng: &mut StdRng) -> Option<usize> {
+        match &mut self.phase {
+            Phase::Running { crew, .. } if !crew.is_through() => Some(crew.turn(|of| rng.random_range(0..of))),
+            _ => None,
+        }
+    }
+
+    /// Looks what has become of it.
+    pub(crate) fn look(&mut self, rt: &Runtime) -> News {
+        let starting = self.is_starting();
+        if self.process.is_dead() && !self.is_over() {
+            self.end();
+            return News::Killed { starting };
+        }
+        match &mut self.phase {
+            Phase::Starting(start) if start.is_finished() => {
+                let ready = rt.block_on(start).expect("a start broke off");
+                self.started(rt, ready)
+            }
+            Phase::Running { crew, generation } => {
+                let generation = Some(*generation);
+                if let Some(fatal) = self.trouble.look() {
+                    self.end();
+                    News::Failed { fatal, starting: false }
+                } else if crew.is_through() {
+                    self.end();
+                    News::Clean { generation }
+                } else {
+                    News::Nothing
+                }
+            }
+            _ => News::Nothing,
+        }
+    }
+
+    fn started(&mut self, rt: &Runtime, ready: Result<Option<Ready>, Fatal>) -> News {
+        match ready {
+            Err(fatal) => {
+                self.end();
+                News::Failed { fatal, starting: true }
+            }
+            Ok(None) => {
+                self.end();
+                News::Clean { generation: None }
+            }
+            Ok(Some(ready)) => {
+                let (generation, commit) = (ready.state.generation, ready.state.commit);
+                let mut plan: Plan =
+                    run::plan(&self.stages, &self.options, ready, self.trouble.clone(), rt.handle().clone());
+                self.budget = Some(plan.budget.clone());
+                plan.committing.least_snapshot = LEAST_SNAPSHOT;
+                let crew = Crew::new(self.options.workers, &Arc::new(plan));
+                self.phase = Phase::Running { crew, generation };
+                News::AtWork { generation, commit }
+            }
+        }
+    }
+
+    /// Whatever was left of the process is gone: its calls wait for ever, its workers are let go.
+    fn end(&mut self) {
+        self.process.kill();
+        if let Phase::Starting(start) = std::mem::replace(&mut self.phase, Phase::Over) {
+            start.abort();
+        }
+    }
+}
