@@ -28,11 +28,18 @@ pub(super) fn with_parent<T>(path: &Path, mut work: impl FnMut() -> io::Result<T
 
 /// Makes a folder and those above it, where they are missing.
 pub(super) fn make_folder(path: &Path) -> io::Result<()> {
-    match fs::create_dir_all(path) {
-        // Something is there and is no folder, which every other call tells in these words.
-        Err(error) if error.kind() == ErrorKind::AlreadyExists => Err(ErrorKind::NotADirectory.into()),
-        made => made,
+    for _ in 0..TRIES {
+        match fs::create_dir_all(path) {
+            // A folder, above it or itself, was there at one look and cleared away at the next.
+            Err(error) if matches!(error.kind(), ErrorKind::AlreadyExists | ErrorKind::NotFound) => {}
+            made => return made,
+        }
+        if fs::metadata(path).is_ok_and(|found| !found.is_dir()) {
+            break;
+        }
     }
+    // Something is there and is no folder, which every other call tells in these words.
+    if path.is_dir() { Ok(()) } else { Err(ErrorKind::NotADirectory.into()) }
 }
 
 /// Makes a new unfinished file for `key`; answers with its id, its path and the file.

@@ -51,6 +51,22 @@ async fn nothing_is_left_over_when_all_is_done() {
     assert_eq!(everything(root.path()), left.iter().map(|path| root.path().join(path)).collect());
 }
 
+/// Catches a write that fails since another one, done a moment earlier, clears the staging folder that both lie in.
+#[test]
+fn writers_do_not_take_each_other_s_folder_away() {
+    let root = tempfile::tempdir().unwrap();
+    let folder = LocalStore::new(root.path()).folder;
+    let write = |worker: usize| {
+        for n in 0..2_000 {
+            let key = format!("deep/er/{worker}-{n}");
+            let path = durable::new_file(&folder, &key, path::Kind::Temporary).map(|(_, path, _)| path);
+            let path = path.unwrap_or_else(|failure| panic!("{key}: {failure:?}"));
+            durable::remove_unfinished(&folder, &path);
+        }
+    };
+    std::thread::scope(|scope| (0..4).for_each(|worker| drop(scope.spawn(move || write(worker)))));
+}
+
 /// Catches a temporary file that nobody ever takes away: a process was killed between writing and linking it.
 #[tokio::test]
 async fn what_a_dead_process_left_is_listed_and_aborted() {

@@ -6,14 +6,14 @@
 //! that a paused clock makes a whole world repeatable. Only [`Fate::Late`] outlives its process, as a packet does.
 
 use std::future::Future;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use async_trait::async_trait;
 use bytes::Bytes;
 use futures::StreamExt;
 use futures::stream::BoxStream;
-use tokio::sync::watch;
+use tokio::sync::Notify;
 
 use super::faults::{Call, Fate, Faults, Kind, Operation, When};
 use crate::connector::store::{Created, Entry, PartTag, Store, StoreError, Upload};
@@ -33,7 +33,9 @@ pub struct Unreliable {
 struct Process {
     halt: Option<Box<Halt>>,
     calls: AtomicU64,
-    state: watch::Sender<State>,
+    state: Mutex<State>,
+    /// Wakes in the order of waiting. A watch channel wakes in an order that it draws by itself, and not from the seed.
+    turned: Notify,
 }
 
 /// How a process is.
@@ -44,6 +46,30 @@ enum State {
     /// It does nothing for now, as after SIGSTOP.
     Frozen,
     Dead,
+}
+
+impl Process {
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn turn(&self, next: impl FnOnce(State) -> State) {
+        {
+            let mut state = self.state();
+            *state = next(*state);
+        }
+        self.turned.notify_waiters();
+    }
+
+    async fn until(&self, wanted: State) {
+        loop {
+            let turned = self.turned.notified();
+            if *self.state() == wanted {
+                return;
+            }
+            turned.await;
+        }
+    }
 }
 
 impl Unreliable {
@@ -65,48 +91,32 @@ impl Unreliable {
 
     /// Kills the process: from now on every call, also one that is under way, waits for ever.
     pub fn kill(&self) {
-        self.process.state.send_replace(State::Dead);
+        self.process.turn(|_| State::Dead);
     }
 
     /// Freezes the process: until it is thawed no call gets on, and none hears its answer.
     pub fn freeze(&self) {
-        self.turn(State::Running, State::Frozen);
+        self.process.turn(|state| if state == State::Running { State::Frozen } else { state });
     }
 
     /// Lets a frozen process go on.
     pub fn thaw(&self) {
-        self.turn(State::Frozen, State::Running);
-    }
-
-    fn turn(&self, from: State, to: State) {
-        self.process.state.send_if_modified(|state| {
-            let turns = *state == from;
-            if turns {
-                *state = to;
-            }
-            turns
-        });
+        self.process.turn(|state| if state == State::Frozen { State::Running } else { state });
     }
 
     /// Whether the process is dead.
     pub fn is_dead(&self) -> bool {
-        *self.process.state.borrow() == State::Dead
+        *self.process.state() == State::Dead
     }
 
     /// Waits until the process dies.
     pub async fn death(&self) {
-        self.until(State::Dead).await;
-    }
-
-    async fn until(&self, wanted: State) {
-        let mut state = self.process.state.subscribe();
-        // The sender lives as long as `self`, so this ends with the wanted state and in no other way.
-        let _ = state.wait_for(|state| *state == wanted).await;
+        self.process.until(State::Dead).await;
     }
 
     /// Nothing gets past this point in a process that is frozen or dead.
     async fn breathe(&self) {
-        self.until(State::Running).await;
+        self.process.until(State::Running).await;
     }
 
     async fn step(&self, call: &Call<'_>, when: When) {
