@@ -220,11 +220,12 @@ impl<'a> Laying<'a> {
     }
 }
 
-/// The rows of a batch that lie in a range.
+/// The rows of a batch that lie in a range: those of a reject range only where the same stage refused them.
 fn within(batch: &Batch, range: &Range) -> Batch {
+    let same_stage = range.refused_by.is_none() || range.refused_by == batch.origin.refused_by;
     let inside = |row: &u32| {
         let at = batch.origin.position(*row as usize);
-        range.first <= at && at <= range.last
+        same_stage && range.first <= at && at <= range.last
     };
     let rows: Vec<u32> = (0..batch.rows.num_rows() as u32).filter(inside).collect();
     match (rows.first(), rows.last()) {

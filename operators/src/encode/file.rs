@@ -5,6 +5,7 @@
 //! What must stay true: rows come out in the order in which they went in; `held` is all the memory that the file has.
 
 use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 use std::sync::Arc;
 
 use arrow::array::{Array, RecordBatch};
@@ -22,6 +23,7 @@ use super::piece::{FileId, Piece, Range, Summary};
 use super::spool::Spool;
 use crate::batch::Origin;
 use crate::position::Split;
+use crate::reject::Stage;
 
 /// What the files of an encoder have in common.
 pub(super) struct Shape {
@@ -43,7 +45,8 @@ pub(super) struct OpenFile {
     /// Bytes of rows in the open row group, in Arrow memory.
     group_bytes: usize,
     rows: u64,
-    ranges: BTreeMap<Split, Range>,
+    /// By split, and for rejects by the stage that refused them.
+    ranges: BTreeMap<(Split, Option<Stage>), Range>,
     /// Pieces cut so far.
     pieces: u32,
     /// When rows last came, by the encoder's count.
@@ -130,16 +133,17 @@ impl OpenFile {
     /// Notes that the rows about to be added come from `first` to `last`.
     pub(super) fn note(&mut self, origin: &Origin, first: usize, last: usize, rows: u64) {
         let (first, last) = (origin.position(first), origin.position(last));
-        let split = &origin.raw.split;
+        let (split, refused_by) = (origin.raw.split.clone(), origin.refused_by);
         self.rows += rows;
-        match self.ranges.get_mut(split) {
-            Some(range) => {
+        match self.ranges.entry((split.clone(), refused_by)) {
+            Entry::Occupied(mut range) => {
+                let range = range.get_mut();
                 range.rows += rows;
                 range.first = first.min(range.first.clone());
                 range.last = last.max(range.last.clone());
             }
-            None => {
-                self.ranges.insert(split.clone(), Range { split: split.clone(), first, last, rows });
+            Entry::Vacant(none) => {
+                none.insert(Range { split, refused_by, first, last, rows });
             }
         }
     }
