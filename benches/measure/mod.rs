@@ -129,25 +129,9 @@ compression = "zstd(3)"
     path
 }
 
-/// `millstream run` on a pipeline, to its end, on whatever cores there are.
-pub(crate) fn run(pipeline: &Path, workers: usize) -> Usage {
-    watch(work(&mut Command::new(MILLSTREAM), pipeline, workers))
-}
-
-/// The same on this many cores and no more.
-pub(crate) fn run_on(cores: usize, pipeline: &Path, workers: usize) -> Usage {
-    watch(work(on(cores).arg(MILLSTREAM), pipeline, workers))
-}
-
-/// A command, to be completed by a program and its arguments, that runs it on the first `cores` cores.
-pub(crate) fn on(cores: usize) -> Command {
-    let mut command = Command::new("taskset");
-    command.args(["--cpu-list", &format!("0-{}", cores - 1)]);
-    command
-}
-
-fn work<'a>(command: &'a mut Command, pipeline: &Path, workers: usize) -> &'a mut Command {
-    command.arg("run").arg(pipeline).args(["--until-end", "-w", &workers.to_string()])
+/// `millstream run` on a pipeline, to its end. `launch` is the program, or one that starts it in its own way.
+pub(crate) fn run(mut launch: Command, pipeline: &Path, workers: usize) -> Usage {
+    watch(launch.arg("run").arg(pipeline).args(["--until-end", "-w", &workers.to_string()]))
 }
 
 /// All Parquet files below a folder.
