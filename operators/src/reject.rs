@@ -14,7 +14,7 @@ use serde::{Deserialize, Serialize};
 use crate::batch::{Batch, Origin, RawBatch, Records};
 
 /// Why a record was refused.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum Reason {
     /// It could not be read at all.
     Decode,
@@ -55,7 +55,7 @@ pub enum Stage {
 }
 
 /// One record refused.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Refusal {
     /// Its index in the raw batch.
     pub row: u32,

@@ -128,6 +128,8 @@ row_group_size = "4KiB"
 [epoch]
 interval = "{interval}"
 max_bytes = "{max_bytes}"
+[balance]
+exchange = "{exchange}"
 [limits]
 record = "4KiB"
 memory = "{memory}"
@@ -136,6 +138,7 @@ memory = "{memory}"
         compression = one_of(&["none", "snappy", "zstd(1)"]),
         file_size = one_of(&["2KiB", "8KiB", "1MiB"]),
         interval = one_of(&["500ms", "2s", "30s"]),
+        exchange = one_of(&["none", "none", "batches"]),
         max_bytes = one_of(&["1KiB", "2KiB", "2KiB", "1MiB"]),
         memory = one_of(&["4KiB", "64KiB", "4MiB"]),
     );

@@ -22,7 +22,7 @@ use super::partition::Values;
 use super::piece::{FileId, Piece, Range, Summary};
 use super::spool::Spool;
 use crate::batch::Origin;
-use crate::position::Split;
+use crate::position::{Position, Split};
 use crate::reject::Stage;
 
 /// What the files of an encoder have in common.
@@ -45,13 +45,16 @@ pub(super) struct OpenFile {
     /// Bytes of rows in the open row group, in Arrow memory.
     group_bytes: usize,
     rows: u64,
-    /// By split, and for rejects by the stage that refused them.
-    ranges: BTreeMap<(Split, Option<Stage>), Range>,
+    ranges: BTreeMap<Whence, Range>,
     /// Pieces cut so far.
     pieces: u32,
     /// When rows last came, by the encoder's count.
     pub(super) touched: u64,
 }
+
+/// What records of a range have in common: their split, for rejects the stage that refused them, and where the batches
+/// between may have gone to other workers, the batch.
+type Whence = (Split, Option<Stage>, Option<Position>);
 
 enum State {
     Waiting { rows: Vec<RecordBatch>, bytes: usize },
@@ -130,12 +133,13 @@ impl OpenFile {
         shape.options.row_group_bytes.saturating_sub(self.group_bytes)
     }
 
-    /// Notes that the rows about to be added come from `first` to `last`.
-    pub(super) fn note(&mut self, origin: &Origin, first: usize, last: usize, rows: u64) {
+    /// Notes that the rows about to be added come from `first` to `last`; `apart`: other batches of their split may have
+    /// gone to other workers.
+    pub(super) fn note(&mut self, origin: &Origin, first: usize, last: usize, rows: u64, apart: bool) {
         let (first, last) = (origin.position(first), origin.position(last));
         let (split, refused_by) = (origin.raw.split.clone(), origin.refused_by);
         self.rows += rows;
-        match self.ranges.entry((split.clone(), refused_by)) {
+        match self.ranges.entry((split.clone(), refused_by, apart.then(|| origin.raw.until.clone()))) {
             Entry::Occupied(mut range) => {
                 let range = range.get_mut();
                 range.rows += rows;
