@@ -19,11 +19,10 @@
 
 mod measure;
 
-use std::ffi::OsStr;
 use std::fs::{self, File};
 use std::io::Read;
 use std::path::{Path, PathBuf};
-use std::process::{Command, ExitCode};
+use std::process::ExitCode;
 use std::sync::Arc;
 
 use arrow::array::{Array, ArrayRef, AsArray, Int64Array, RecordBatch};
@@ -31,7 +30,7 @@ use arrow::datatypes::{DataType, Field, Schema as ArrowSchema, SchemaRef};
 use arrow::json::ReaderBuilder;
 use arrow::json::reader::Decoder as ArrowJson;
 use bytes::Bytes;
-use measure::{MILLSTREAM, Usage, argument, articles, median, parquet_files, pipeline, run, watch};
+use measure::{Usage, argument, articles, median, on, parquet_files, pipeline, run, watch};
 use millstream::functions::word_count::word_count;
 use millstream_operators::batch::{Permit, Positions, RawBatch, Records};
 use millstream_operators::decode::{Decode, DecodeOptions, Decoder};
@@ -80,7 +79,7 @@ fn compare(megabytes: u64, rounds: u64) -> ExitCode {
     println!("{count} articles, {:.0} MB of NDJSON in 4 files", bytes as f64 / 1e6);
     let pipeline = pipeline(folder.path(), &input, &output, "[]");
     // Not counted: it warms the page cache, and leaves a file whose properties the plain loop takes on.
-    cleared(&output, || run(on(2, MILLSTREAM), &pipeline, 1));
+    cleared(&output, || run(Some(2), &pipeline, 1));
     let (laid, like) = (contents(&parquet_files(&output)), folder.path().join("like.parquet"));
     fs::copy(&parquet_files(&output)[0], &like).unwrap();
     let plain = |json: &str| {
@@ -93,21 +92,14 @@ fn compare(megabytes: u64, rounds: u64) -> ExitCode {
     let rounds: Vec<Round> = (0..rounds)
         .map(|_| Round {
             ours: plain("ours"),
-            one: cleared(&output, || run(on(1, MILLSTREAM), &pipeline, 1)),
+            one: cleared(&output, || run(Some(1), &pipeline, 1)),
             arrow: plain("arrow-json"),
-            two: cleared(&output, || run(on(2, MILLSTREAM), &pipeline, 2)),
-            one_on_two: cleared(&output, || run(on(2, MILLSTREAM), &pipeline, 1)),
+            two: cleared(&output, || run(Some(2), &pipeline, 2)),
+            one_on_two: cleared(&output, || run(Some(2), &pipeline, 1)),
         })
         .collect();
     print_rounds(&rounds, bytes as f64 / 1e6);
     judge(&rounds)
-}
-
-/// A program, its arguments still to come, on the first `cores` cores.
-fn on(cores: usize, program: impl AsRef<OsStr>) -> Command {
-    let mut command = Command::new("taskset");
-    command.args(["--cpu-list", &format!("0-{}", cores - 1)]).arg(program);
-    command
 }
 
 /// A run into a sink where nothing lies yet.
