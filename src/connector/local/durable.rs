@@ -7,6 +7,7 @@
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, ErrorKind, Write};
 use std::path::{Path, PathBuf};
+use std::sync::{PoisonError, RwLock};
 
 use super::failure::Failure;
 use super::path::{Folder, Kind, new_id};
@@ -14,9 +15,14 @@ use super::path::{Folder, Kind, new_id};
 /// How often a folder is made again that another process clears away at the same time.
 const TRIES: usize = 16;
 
+/// Held alone by whoever clears folders away, and with others by those who make one and write into it. In one process
+/// nobody's folder vanishes so; between processes, of which one is on its way out, trying again is enough.
+static CLEARING: RwLock<()> = RwLock::new(());
+
 /// Does `work`, which needs the folder that `path` lies in, and makes that folder when it is missing.
 pub(super) fn with_parent<T>(path: &Path, mut work: impl FnMut() -> io::Result<T>) -> io::Result<T> {
     let Some(parent) = path.parent() else { return work() };
+    let _held = CLEARING.read().unwrap_or_else(PoisonError::into_inner);
     for _ in 0..TRIES {
         match work() {
             Err(error) if error.kind() == ErrorKind::NotFound => make_folder(parent)?,
@@ -95,6 +101,7 @@ pub(super) fn remove_unfinished(folder: &Folder, path: &Path) {
 
 /// Takes away the staging folders above `path` that are empty.
 pub(super) fn clear_empty(folder: &Folder, path: &Path) {
+    let _alone = CLEARING.write().unwrap_or_else(PoisonError::into_inner);
     for above in path.ancestors().skip(1) {
         if above == folder.staged() || fs::remove_dir(above).is_err() {
             break;

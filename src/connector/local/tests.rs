@@ -57,7 +57,7 @@ fn writers_do_not_take_each_other_s_folder_away() {
     let root = tempfile::tempdir().unwrap();
     let folder = LocalStore::new(root.path()).folder;
     let write = |worker: usize| {
-        for n in 0..2_000 {
+        for n in 0..500 {
             let key = format!("deep/er/{worker}-{n}");
             let path = durable::new_file(&folder, &key, path::Kind::Temporary).map(|(_, path, _)| path);
             let path = path.unwrap_or_else(|failure| panic!("{key}: {failure:?}"));
@@ -65,6 +65,29 @@ fn writers_do_not_take_each_other_s_folder_away() {
         }
     };
     std::thread::scope(|scope| (0..4).for_each(|worker| drop(scope.spawn(move || write(worker)))));
+}
+
+/// Catches an upload taken for lost since another one, completed at the same moment, made the folder that both go to.
+#[test]
+fn uploads_to_one_new_folder_do_not_lose_each_other() {
+    let root = tempfile::tempdir().unwrap();
+    let folder = LocalStore::new(root.path()).folder;
+    for round in 0..200 {
+        let begin = |worker: usize| {
+            let upload = staged::begin(&folder, &format!("day={round}/{worker}.parquet")).unwrap();
+            let part = staged::put_part(&folder, &upload.key, &upload.id, 1, b"rows").unwrap();
+            (upload, part)
+        };
+        let (uploads, start) = ((0..4).map(begin).collect::<Vec<_>>(), std::sync::Barrier::new(4));
+        let complete = |(upload, part): &(crate::connector::store::Upload, _)| {
+            start.wait();
+            staged::complete(&folder, &upload.key, &upload.id, std::slice::from_ref(part))
+        };
+        std::thread::scope(|scope| {
+            let completing: Vec<_> = uploads.iter().map(|upload| scope.spawn(|| complete(upload))).collect();
+            completing.into_iter().for_each(|one| one.join().unwrap().unwrap());
+        });
+    }
 }
 
 /// Catches a temporary file that nobody ever takes away: a process was killed between writing and linking it.
