@@ -73,10 +73,26 @@ impl Subscribing<'_> {
             Kind::Invalid if matches!(from, From::At(_) | From::After(_)) => {
                 return Err(intake.another_stream(&failure));
             }
+            Kind::NotFound => return Err(self.not_found(failure, intake).await),
             _ => return Err(intake.failed(failure).await),
         }
         self.pause.wait(&format!("{}: {}", intake.split.name, failure.message)).await;
         Ok(None)
+    }
+
+    /// The error where the stream, the shard or the consumer is not there any more.
+    async fn not_found(&self, failure: Failure, intake: &mut Intake<'_>) -> SourceError {
+        let request = intake.stream.client.describe_stream_consumer().consumer_arn(self.consumer);
+        match request.send().await.map_err(|error| Failure::of(&error)) {
+            Err(gone) if gone.kind == Kind::NotFound => match intake.stream.summary().await {
+                Err(no_stream) => no_stream,
+                Ok(_) => intake.stream.refused(&format!(
+                    "the consumer {} was deregistered while it was read with; start again, and it is registered anew",
+                    self.consumer
+                )),
+            },
+            _ => intake.failed(failure).await,
+        }
     }
 
     /// Hands on what comes until the subscription ends. An end, where the shard ends or no more is wanted.

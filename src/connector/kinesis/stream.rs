@@ -4,7 +4,6 @@
 //! of its shards. Decides nothing: a failed call is told as what it was, except where any caller would do the same.
 
 use std::collections::BTreeMap;
-use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -70,7 +69,7 @@ impl StreamId {
 /// What a stream says of itself.
 #[derive(Clone, Debug)]
 pub(super) struct Summary {
-    pub(super) arn: String,
+    pub(super) arn: Arc<str>,
     /// How long a record is kept, in milliseconds.
     pub(super) retention: i64,
     /// When the stream was made: milliseconds since 1970, UTC.
@@ -85,8 +84,8 @@ pub(super) struct Stream {
     pub(super) client: Client,
     /// The consumer of enhanced fan-out, once it is known to be there.
     pub(super) consumer: OnceCell<String>,
-    /// The retention when it was last asked for; 0 before that.
-    retention: AtomicI64,
+    /// What it said of itself last.
+    said: Mutex<Option<Summary>>,
     keys: Mutex<BTreeMap<String, HashKeys>>,
 }
 
@@ -107,8 +106,8 @@ impl Stream {
                 );
             settings.set_region(id.region().map(Region::new).or(shared.region().cloned()));
             let client = Client::from_conf(settings.build());
-            let (consumer, keys) = (OnceCell::new(), Mutex::default());
-            Arc::new(Stream { id, client, consumer, keys, retention: AtomicI64::new(0) })
+            let (consumer, said, keys) = (OnceCell::new(), Mutex::default(), Mutex::default());
+            Arc::new(Stream { id, client, consumer, said, keys })
         };
         Ok(ids.into_iter().map(stream).collect())
     }
@@ -172,28 +171,29 @@ impl Stream {
             StreamStatus::Deleting => return Err(self.refused("it is being deleted; nothing more can be read of it")),
             _ => {}
         }
-        let retention = i64::from(said.retention_period_hours) * 3_600_000;
-        self.retention.store(retention, Ordering::Relaxed);
-        Ok(Summary {
-            retention,
-            arn: said.stream_arn,
+        let summary = Summary {
+            retention: i64::from(said.retention_period_hours) * 3_600_000,
+            arn: said.stream_arn.into(),
             created: millis(&said.stream_creation_timestamp),
             by_key: said.record_distribution_strategy != Some(RecordDistributionStrategy::Auto),
-        })
+        };
+        *self.said.lock().unwrap_or_else(PoisonError::into_inner) = Some(summary.clone());
+        Ok(summary)
     }
 
-    /// How long a record is kept, as it was last said, in milliseconds.
-    pub(super) async fn retention(&self) -> Result<i64, SourceError> {
-        match self.retention.load(Ordering::Relaxed) {
-            0 => Ok(self.summary().await?.retention),
-            known => Ok(known),
+    /// What the stream said of itself last, for what seldom changes.
+    pub(super) async fn known(&self) -> Result<Summary, SourceError> {
+        let said = self.said.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        match said {
+            Some(said) => Ok(said),
+            None => self.summary().await,
         }
     }
 
     /// The hash keys of a shard, where records lie by their keys.
     pub(super) async fn keys(&self, shard: &str) -> Result<HashKeys, SourceError> {
         let known = || self.keys.lock().unwrap_or_else(PoisonError::into_inner).get(shard).copied();
-        if !self.summary().await?.by_key {
+        if !self.known().await?.by_key {
             return Ok(HashKeys::ALL);
         }
         if known().is_none() {
