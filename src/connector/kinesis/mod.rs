@@ -22,6 +22,9 @@ mod pace;
 mod place;
 mod poll;
 mod retention;
+#[cfg(test)]
+#[allow(clippy::unwrap_used, clippy::panic)]
+mod stand_in;
 mod start;
 mod stream;
 pub mod write;
