@@ -8,6 +8,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 mod services;
+mod whole;
 
 #[path = "exactly_once/careless.rs"]
 mod careless;
@@ -19,14 +20,6 @@ mod hostile;
 mod input;
 #[path = "exactly_once/kills.rs"]
 mod kills;
-#[path = "exactly_once/oracle.rs"]
-mod oracle;
-#[path = "exactly_once/pipeline.rs"]
-mod pipeline;
-#[path = "exactly_once/process.rs"]
-mod process;
-#[path = "exactly_once/sink.rs"]
-mod sink;
 #[path = "exactly_once/stops.rs"]
 mod stops;
 #[path = "exactly_once/zombies.rs"]

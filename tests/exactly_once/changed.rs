@@ -3,13 +3,12 @@
 
 use std::fs::OpenOptions;
 
-use crate::input::name;
-use crate::oracle::Expected;
-use crate::pipeline::Pipeline;
+use crate::input::{Input, name};
+use crate::whole::oracle::Expected;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_is_appended_is_read_on() {
-    let (mut pipeline, mut input) = Pipeline::over_files("appended", false).await;
+    let (mut pipeline, mut input) = Input::with_pipeline("appended", false).await;
     for workers in [1, 3, 2] {
         input.append(50);
         pipeline.run_to_the_end(workers).await;
@@ -20,7 +19,7 @@ async fn what_is_appended_is_read_on() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_file_that_shrank_or_changed_is_named() {
     for shrinks in [true, false] {
-        let (mut pipeline, mut input) = Pipeline::over_files("changed", false).await;
+        let (mut pipeline, mut input) = Input::with_pipeline("changed", false).await;
         input.append(50);
         pipeline.run_to_the_end(1).await;
         let before = Expected::of_folder(&input.folder);

@@ -7,9 +7,9 @@ use std::time::Duration;
 use serde_json::json;
 use tokio::time::sleep;
 
-use crate::oracle::Expected;
-use crate::pipeline::Pipeline;
-use crate::sink::Sink;
+use crate::input::Input;
+use crate::whole::oracle::Expected;
+use crate::whole::sink::Sink;
 
 /// The default budget is 256 MiB; a process with it stays under twice that.
 const BOUND_KIB: u64 = 512 << 10;
@@ -34,7 +34,7 @@ fn lines() -> Vec<(Vec<u8>, Option<&'static str>)> {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn hostile_records_cost_a_reject_each() {
-    let (mut pipeline, input) = Pipeline::over_files("hostile", false).await;
+    let (mut pipeline, input) = Input::with_pipeline("hostile", false).await;
     let mut file = std::fs::File::create(input.folder.join("hostile.ndjson")).unwrap();
     let (mut wanted, mut at) = (BTreeMap::new(), 0);
     for (line, reason) in lines() {

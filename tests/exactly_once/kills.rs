@@ -8,9 +8,10 @@ use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
 use tokio::time::sleep;
 
-use crate::oracle::Expected;
-use crate::pipeline::Pipeline;
-use crate::process::{Ended, Process};
+use crate::input::Input;
+use crate::whole::oracle::Expected;
+use crate::whole::pipeline::Pipeline;
+use crate::whole::process::{Ended, Process};
 
 /// Kills that must have hit a living process.
 const KILLS: u32 = 22;
@@ -65,7 +66,7 @@ async fn kill_often(
 }
 
 async fn killed_over_files(test: &str, on_s3: bool) -> Left {
-    let (mut pipeline, mut input) = Pipeline::over_files(test, on_s3).await;
+    let (mut pipeline, mut input) = Input::with_pipeline(test, on_s3).await;
     input.add_file(400);
     let folder = input.folder.clone();
     let grow = |start: u32| match start % 2 {

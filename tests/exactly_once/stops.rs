@@ -4,11 +4,11 @@ use std::time::Duration;
 
 use tokio::time::sleep;
 
-use crate::oracle::Expected;
-use crate::pipeline::Pipeline;
+use crate::input::Input;
+use crate::whole::oracle::Expected;
 
 async fn stopped_at_any_moment(test: &str, on_s3: bool) {
-    let (mut pipeline, mut input) = Pipeline::over_files(test, on_s3).await;
+    let (mut pipeline, mut input) = Input::with_pipeline(test, on_s3).await;
     let mut before = Default::default();
     for (round, millis) in [0, 1, 2, 3, 5, 8, 13, 21, 34, 55, 89, 144, 233, 377].into_iter().enumerate() {
         input.add_file(80);

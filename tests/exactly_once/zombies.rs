@@ -4,9 +4,10 @@ use std::time::Duration;
 
 use tokio::time::{Instant, sleep};
 
-use crate::oracle::Expected;
-use crate::pipeline::Pipeline;
-use crate::process::{Ended, Process};
+use crate::input::Input;
+use crate::whole::oracle::Expected;
+use crate::whole::pipeline::Pipeline;
+use crate::whole::process::{Ended, Process};
 
 const SOON: Duration = Duration::from_millis(20);
 
@@ -27,7 +28,7 @@ fn is_fenced(ended: Ended) {
 /// One is frozen, another takes over and is through, then the first one wakes up. With `news` there is something that it
 /// would commit; without, it has to look by itself.
 async fn frozen(test: &str, on_s3: bool, news: bool) {
-    let (mut pipeline, mut input) = Pipeline::over_files(test, on_s3).await;
+    let (mut pipeline, mut input) = Input::with_pipeline(test, on_s3).await;
     input.add_file(200);
     let old = pipeline.run(2, &[]);
     until_commits(&mut pipeline, 2).await;
@@ -63,7 +64,7 @@ async fn a_frozen_process_with_nothing_to_do_learns_it_too() {
 }
 
 async fn race(test: &str, on_s3: bool) {
-    let (mut pipeline, mut input) = Pipeline::over_files(test, on_s3).await;
+    let (mut pipeline, mut input) = Input::with_pipeline(test, on_s3).await;
     for _ in 0..3 {
         let (mut one, mut other) = (pipeline.run(2, &[]), pipeline.run(1, &[]));
         let deadline = Instant::now() + Duration::from_secs(60);

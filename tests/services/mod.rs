@@ -6,4 +6,8 @@
 
 #![allow(dead_code, reason = "each test binary uses some of it")]
 
+pub(crate) mod kinesis;
+pub(crate) mod proxy;
 pub(crate) mod s3;
+mod started;
+pub(crate) mod wire;

@@ -2,13 +2,7 @@
 //!
 //! Owns starting them, waiting until they answer, and their one bucket. Every test lives under a prefix of its own.
 
-use std::fs::File;
-use std::io::Read;
-use std::net::TcpListener;
-use std::path::PathBuf;
-use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
-use std::time::Duration;
 
 use aws_credential_types::Credentials;
 use aws_sdk_s3::config::retry::RetryConfig;
@@ -16,7 +10,8 @@ use aws_sdk_s3::config::{BehaviorVersion, Region};
 use millstream::connector::s3::{Place, S3Store};
 use millstream::connector::store::Store;
 use tokio::sync::OnceCell;
-use tokio::time::Instant;
+
+use super::started::{Started, free_port};
 
 /// The bucket that is there once a server is.
 pub(crate) const BUCKET: &str = "millstream-tests";
@@ -33,8 +28,7 @@ pub(crate) enum Kind {
 pub(crate) struct Server {
     pub(crate) endpoint: String,
     pub(crate) credentials: Credentials,
-    /// Its standard input ends with us, and it with that.
-    _child: Child,
+    _started: Started,
 }
 
 impl Kind {
@@ -77,26 +71,12 @@ impl Server {
 
     /// A client of the SDK, for what a store does not do.
     pub(crate) fn client(&self) -> aws_sdk_s3::Client {
-        let settings = aws_sdk_s3::Config::builder()
-            .behavior_version(BehaviorVersion::latest())
-            .region(Region::new("us-east-1"))
-            .endpoint_url(&self.endpoint)
-            .credentials_provider(self.credentials.clone())
-            .force_path_style(true)
-            .retry_config(RetryConfig::disabled())
-            .http_client(aws_smithy_http_client::Builder::new().build_http());
-        aws_sdk_s3::Client::from_conf(settings.build())
-    }
-
-    /// Makes the bucket; that works once the server is up and takes our credentials, which nobody else's does.
-    async fn is_ready(&self) -> bool {
-        self.client().create_bucket().bucket(BUCKET).send().await.is_ok()
+        client(&self.endpoint, &self.credentials)
     }
 }
 
 async fn start(kind: Kind) -> Server {
     let mut said = String::new();
-    // The port is free when we look and may be taken when the server does.
     for _ in 0..3 {
         match try_start(kind).await {
             Ok(server) => return server,
@@ -107,43 +87,26 @@ async fn start(kind: Kind) -> Server {
 }
 
 async fn try_start(kind: Kind) -> Result<Server, String> {
-    let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    let port = free_port();
     let secret = format!("{:032x}", u128::from(std::process::id()) << 64 | u128::from(port));
     let credentials = Credentials::new(format!("millstream{port}"), &secret, None, None, "test");
-    let mut log = tempfile::tempfile().unwrap();
-    let child = spawn(kind, port, &credentials, &log);
-    let mut server = Server { endpoint: format!("http://127.0.0.1:{port}"), credentials, _child: child };
-    let deadline = Instant::now() + Duration::from_secs(120);
-    while Instant::now() < deadline {
-        if server.is_ready().await {
-            return Ok(server);
-        }
-        if server._child.try_wait().unwrap().is_some() {
-            break;
-        }
-        tokio::time::sleep(Duration::from_millis(50)).await;
-    }
-    drop(server._child.stdin.take());
-    Err(read(&mut log))
+    let environment = [("ACCESS_KEY", credentials.access_key_id()), ("SECRET_KEY", &secret)];
+    let mut started = Started::new("s3", &[kind.name().to_owned(), port.to_string()], &environment);
+    let endpoint = format!("http://127.0.0.1:{port}");
+    // The bucket can be made once it is up and takes our credentials, which nobody else's server does.
+    let answers = async || client(&endpoint, &credentials).create_bucket().bucket(BUCKET).send().await.is_ok();
+    started.until(answers).await?;
+    Ok(Server { endpoint, credentials, _started: started })
 }
 
-fn spawn(kind: Kind, port: u16, credentials: &Credentials, log: &File) -> Child {
-    let script = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/services/s3");
-    Command::new(script)
-        .args(["serve", kind.name(), &port.to_string()])
-        .env("ACCESS_KEY", credentials.access_key_id())
-        .env("SECRET_KEY", credentials.secret_access_key())
-        .stdin(Stdio::piped())
-        .stdout(log.try_clone().unwrap())
-        .stderr(log.try_clone().unwrap())
-        .spawn()
-        .unwrap()
-}
-
-fn read(log: &mut File) -> String {
-    use std::io::Seek;
-    let mut text = String::new();
-    log.rewind().unwrap();
-    log.read_to_string(&mut text).unwrap();
-    text
+fn client(endpoint: &str, credentials: &Credentials) -> aws_sdk_s3::Client {
+    let settings = aws_sdk_s3::Config::builder()
+        .behavior_version(BehaviorVersion::latest())
+        .region(Region::new("us-east-1"))
+        .endpoint_url(endpoint)
+        .credentials_provider(credentials.clone())
+        .force_path_style(true)
+        .retry_config(RetryConfig::disabled())
+        .http_client(aws_smithy_http_client::Builder::new().build_http());
+    aws_sdk_s3::Client::from_conf(settings.build())
 }

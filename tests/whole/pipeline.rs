@@ -1,14 +1,13 @@
-//! One pipeline under test: its file, its input, its sink, and the checks at the end.
+//! One pipeline under test: its file, its sink, and the checks at the end.
 
 use std::path::PathBuf;
 
 use serde_json::Value;
 
-use crate::input::Input;
-use crate::oracle::{Averages, Expected};
-use crate::process::{Ended, Process};
+use super::oracle::{Averages, Expected};
+use super::process::{Ended, Process};
+use super::sink::{Sink, Visible};
 use crate::services::s3::{Kind, server};
-use crate::sink::{Sink, Visible};
 
 const REST: &str = r#"
 [decode]
@@ -43,27 +42,20 @@ pub(crate) struct Pipeline {
     _folder: tempfile::TempDir,
     file: PathBuf,
     pub(crate) sink: Sink,
-    secrets: Vec<(&'static str, String)>,
+    /// What its processes find in their environment.
+    pub(crate) environment: Vec<(&'static str, String)>,
     /// Files already read; they never change.
     pub(crate) known: Visible,
 }
 
 impl Pipeline {
-    /// A pipeline over a folder that grows.
-    pub(crate) async fn over_files(test: &str, on_s3: bool) -> (Self, Input) {
-        let folder = tempfile::tempdir().unwrap();
-        let input = Input::new(folder.path().join("in"), 7);
-        let source = format!("type = \"files\"\npath = {:?}\ninterval = \"50ms\"\n", input.folder);
-        (Self::new(folder, test, on_s3, &source).await, input)
-    }
-
     /// A pipeline over any source.
     pub(crate) async fn new(folder: tempfile::TempDir, test: &str, on_s3: bool, source: &str) -> Self {
-        let (mut secrets, mut more) = (Vec::new(), String::new());
+        let (mut environment, mut more) = (Vec::new(), String::new());
         let sink = if on_s3 {
             let server = server(Kind::Versitygw).await;
-            secrets.push(("AWS_ACCESS_KEY_ID", server.credentials.access_key_id().to_owned()));
-            secrets.push(("AWS_SECRET_ACCESS_KEY", server.credentials.secret_access_key().to_owned()));
+            environment.push(("AWS_ACCESS_KEY_ID", server.credentials.access_key_id().to_owned()));
+            environment.push(("AWS_SECRET_ACCESS_KEY", server.credentials.secret_access_key().to_owned()));
             more = format!("endpoint = {:?}\n", server.endpoint);
             Sink::S3(format!("exactly-once/{test}"))
         } else {
@@ -72,14 +64,14 @@ impl Pipeline {
         let sinking = format!("[sink]\npath = {:?}\npartition = [\"event_date\"]\n{more}", sink.path());
         let file = folder.path().join("pipeline.toml");
         std::fs::write(&file, format!("name = \"test\"\n[source]\n{source}\n{REST}\n{sinking}")).unwrap();
-        Pipeline { _folder: folder, file, sink, secrets, known: Visible::new() }
+        Pipeline { _folder: folder, file, sink, environment, known: Visible::new() }
     }
 
     /// Starts `millstream run`.
     pub(crate) fn run(&self, workers: usize, more: &[&str]) -> Process {
         let workers = workers.to_string();
         let arguments = [&["run", self.file.to_str().unwrap(), "-w", &workers], more].concat();
-        Process::start(&arguments, &self.secrets)
+        Process::start(&arguments, &self.environment)
     }
 
     /// Runs to the end of what is there.
@@ -90,7 +82,7 @@ impl Pipeline {
     /// What a looking command answers.
     pub(crate) async fn look(&self, command: &str) -> Value {
         let arguments = [command, self.file.to_str().unwrap(), "--json"];
-        let ended = Process::start(&arguments, &self.secrets).wait().await.with(0);
+        let ended = Process::start(&arguments, &self.environment).wait().await.with(0);
         serde_json::from_str(&ended.stdout).unwrap()
     }
 

@@ -1,7 +1,7 @@
 //! A process of the real binary: started, signalled, waited for, and gone when its handle is.
 
 use std::fs::File;
-use std::io::{Read, Seek};
+use std::os::unix::fs::FileExt;
 use std::os::unix::process::ExitStatusExt;
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
@@ -29,12 +29,12 @@ pub(crate) struct Ended {
 }
 
 impl Process {
-    /// Starts `millstream` with these arguments, and `secrets` in its environment.
-    pub(crate) fn start(arguments: &[&str], secrets: &[(&str, String)]) -> Self {
+    /// Starts `millstream` with these arguments, and these variables in its environment.
+    pub(crate) fn start(arguments: &[&str], environment: &[(&str, String)]) -> Self {
         let (said, printed) = (tempfile::tempfile().unwrap(), tempfile::tempfile().unwrap());
         let child = Command::new(env!("CARGO_BIN_EXE_millstream"))
             .args(arguments)
-            .envs(secrets.iter().map(|(name, value)| (*name, value)))
+            .envs(environment.iter().map(|(name, value)| (*name, value)))
             .env("AWS_EC2_METADATA_DISABLED", "true")
             .stdin(Stdio::null())
             .stdout(printed.try_clone().unwrap())
@@ -65,10 +65,10 @@ impl Process {
         let deadline = Instant::now() + PATIENCE;
         loop {
             if let Some(status) = self.child.try_wait().unwrap() {
-                let (stdout, stderr) = (text(&mut self.printed), text(&mut self.said));
+                let (stdout, stderr) = (written(&self.printed), written(&self.said));
                 return Ended { code: status.code(), signal: status.signal(), stdout, stderr };
             }
-            assert!(Instant::now() < deadline, "it hangs; it said:\n{}", text(&mut self.said));
+            assert!(Instant::now() < deadline, "it hangs; it said:\n{}", written(&self.said));
             sleep(Duration::from_millis(2)).await;
         }
     }
@@ -78,6 +78,15 @@ impl Process {
         let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id())).ok()?;
         let line = status.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':'))?;
         Some(line.trim().to_owned())
+    }
+
+    /// Waits until it has said something on standard error.
+    pub(crate) async fn until_it_says(&self, what: &str) {
+        let deadline = Instant::now() + PATIENCE;
+        while !written(&self.said).contains(what) {
+            assert!(Instant::now() < deadline, "it does not say: {what}");
+            sleep(Duration::from_millis(2)).await;
+        }
     }
 
     /// Waits until it catches SIGTERM: before that the signal ends it as it ends any program.
@@ -123,9 +132,9 @@ impl Ended {
     }
 }
 
-fn text(file: &mut File) -> String {
-    let mut bytes = Vec::new();
-    file.rewind().unwrap();
-    file.read_to_end(&mut bytes).unwrap();
+/// What is written so far. Not by reading on: the process writes through the same offset.
+fn written(file: &File) -> String {
+    let mut bytes = vec![0; file.metadata().unwrap().len() as usize];
+    file.read_exact_at(&mut bytes, 0).unwrap();
     String::from_utf8_lossy(&bytes).into_owned()
 }

@@ -10,7 +10,7 @@ use bytes::Bytes;
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 use serde_json::Value;
 
-use crate::oracle::{Expected, Row};
+use super::oracle::{Expected, Row};
 use crate::services::s3::{BUCKET, Kind, server};
 
 /// A sink: a path beside which the rejects lie.
@@ -139,7 +139,7 @@ fn take_rejects(batch: &RecordBatch, found: &mut Expected) {
     }
 }
 
-fn batches(bytes: &Bytes) -> Vec<RecordBatch> {
+pub(crate) fn batches(bytes: &Bytes) -> Vec<RecordBatch> {
     ParquetRecordBatchReaderBuilder::try_new(bytes.clone()).unwrap().build().unwrap().map(Result::unwrap).collect()
 }
 

@@ -54,7 +54,7 @@ impl Expected {
     }
 
     /// Takes in what must become of one record.
-    pub(crate) fn take(&mut self, split: &str, position: usize, record: &[u8]) {
+    pub(crate) fn take(&mut self, split: &str, position: impl ToString, record: &[u8]) {
         match judge(record) {
             Ok((id, row)) => assert!(self.rows.insert(id, row).is_none(), "the input itself holds a record twice"),
             Err(reason) => {
