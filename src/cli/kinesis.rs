@@ -7,7 +7,8 @@ use std::io::Write;
 use std::time::Duration;
 
 use tokio::signal::unix::{SignalKind, signal};
-use tokio::time::Instant;
+use tokio::time::{Instant, sleep};
+use tokio_util::sync::CancellationToken;
 
 use crate::config::Material;
 use crate::connector::aws::Access;
@@ -22,6 +23,9 @@ use super::{Failure, PopulateKinesis, load};
 
 /// How often it says how far it has come.
 const SAY: Duration = Duration::from_secs(10);
+
+/// How long a stop waits for the batch under way.
+const GRACE: Duration = Duration::from_secs(5);
 
 /// What is written, and how far.
 struct Populating {
@@ -41,12 +45,7 @@ pub(super) fn populate(asked: &PopulateKinesis, out: &mut impl Write) -> Result<
     runtime.block_on(async {
         let mut populating = Populating::begin(asked).await.map_err(Failure::failed)?;
         make_bucket(asked).await.map_err(Failure::failed)?;
-        let stopped = stop()?;
-        tokio::select! {
-            biased;
-            written = populating.write() => written.map_err(Failure::failed)?,
-            () = stopped => {}
-        }
+        populating.write(&stop()?).await.map_err(Failure::failed)?;
         let Populating { written, bytes, writer, .. } = &populating;
         writeln!(out, "{written} records, {:.1} MB: {}", *bytes as f64 / 1e6, asked.stream)?;
         if writer.unclear() > 0 {
@@ -57,16 +56,20 @@ pub(super) fn populate(asked: &PopulateKinesis, out: &mut impl Write) -> Result<
     })
 }
 
-/// Ends with SIGTERM or SIGINT.
-fn stop() -> Result<impl Future<Output = ()>, Failure> {
+/// Is cancelled by SIGTERM or SIGINT.
+fn stop() -> Result<CancellationToken, Failure> {
     let listen = |kind| signal(kind).map_err(|error| Failure::failed(format!("cannot listen for signals: {error}")));
     let (mut terminate, mut interrupt) = (listen(SignalKind::terminate())?, listen(SignalKind::interrupt())?);
-    Ok(async move {
+    let stop = CancellationToken::new();
+    let asked = stop.clone();
+    tokio::spawn(async move {
         tokio::select! {
             _ = terminate.recv() => {}
             _ = interrupt.recv() => {}
         }
-    })
+        asked.cancel();
+    });
+    Ok(stop)
 }
 
 async fn make_bucket(asked: &PopulateKinesis) -> Result<(), StoreError> {
@@ -106,16 +109,26 @@ impl Populating {
         })
     }
 
-    async fn write(&mut self) -> Result<(), SourceError> {
+    /// Writes until all is written or a stop is asked for, which waits a moment for the batch under way.
+    async fn write(&mut self, stop: &CancellationToken) -> Result<(), SourceError> {
         let (count, mut said) = (self.count.unwrap_or(u64::MAX), Instant::now());
         while self.written < count {
-            let due = match &self.pace {
-                Some(pace) => pace.due(self.written).await.min(count),
-                None => count,
+            let due = tokio::select! {
+                biased;
+                () = stop.cancelled() => return Ok(()),
+                due = self.due(count) => due,
             };
             let entries = self.entries(due);
             let batch = &entries[..fitting(&entries)];
-            self.writer.put(batch).await?;
+            let waited = async {
+                stop.cancelled().await;
+                sleep(GRACE).await;
+            };
+            tokio::select! {
+                biased;
+                put = self.writer.put(batch) => put?,
+                () = waited => return Ok(()),
+            }
             self.written += batch.len() as u64;
             self.bytes += batch.iter().map(|entry| entry.data.len() as u64).sum::<u64>();
             if said.elapsed() >= SAY {
@@ -124,6 +137,14 @@ impl Populating {
             }
         }
         Ok(())
+    }
+
+    /// Up to which record all are due.
+    async fn due(&self, count: u64) -> u64 {
+        match &self.pace {
+            Some(pace) => pace.due(self.written).await.min(count),
+            None => count,
+        }
     }
 
     /// The next records, as many as are due and one call may take.

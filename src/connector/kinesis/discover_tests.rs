@@ -29,7 +29,7 @@ fn check(shards: &[Shard], told: &Told) -> Result<(), SourceError> {
 }
 
 fn summary(created: i64) -> Summary {
-    Summary { arn: String::new(), retention: DAY, created, by_key: true }
+    Summary { arn: "".into(), retention: DAY, created, by_key: true }
 }
 
 fn lost(result: Result<(), SourceError>) -> String {

@@ -43,6 +43,9 @@ pub(super) struct Intake<'a> {
     outlet: &'a mut dyn Outlet,
 }
 
+/// What a record takes beside its bytes: its position, and a place in a list.
+const BESIDE: usize = 128;
+
 /// Records with their positions, on the way to a batch.
 #[derive(Default)]
 struct Taken {
@@ -99,7 +102,7 @@ impl<'a> Intake<'a> {
     /// Takes records that were fetched under a permit for `reserved` bytes, and hands them on. An end, where nothing more is
     /// wanted.
     pub(super) async fn take(&mut self, permit: Permit, reserved: usize, records: Vec<Record>) -> Option<End> {
-        let fetched = records.iter().map(|record| record.data.as_ref().len()).sum();
+        let fetched = records.iter().map(|record| record.data.as_ref().len() + BESIDE).sum();
         let taken = self.unpack(records);
         let end = taken.enough.then_some(End::Resting);
         if taken.payloads.is_empty() {

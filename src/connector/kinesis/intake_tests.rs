@@ -15,6 +15,8 @@ use super::*;
 use crate::connector::aws::Access;
 
 const NOW: i64 = 1_700_000_000_000;
+/// Room for one record of two bytes.
+const RESERVED: usize = BESIDE + 2;
 
 #[derive(Default)]
 struct Kept {
@@ -81,7 +83,7 @@ impl Case {
         let mut intake = Intake::new(stream, "a".into(), &split, plan, &clock, Arc::default(), &mut kept);
         let mut ends = Vec::new();
         for records in answers {
-            ends.push(intake.take(Permit::free(), 64, records).await);
+            ends.push(intake.take(Permit::free(), RESERVED, records).await);
         }
         ends.push(intake.at_the_tip(NOW).await);
         let (texts, places) = (kept.batches.iter(), kept.batches.iter());
@@ -152,6 +154,6 @@ async fn a_bounded_run_ends_at_the_tip_or_with_what_came_after_it_began() {
 #[tokio::test]
 async fn memory_is_asked_for_again_when_more_came_than_was_set_aside() {
     let case = Case { place: "", bounds: Bounds::Unbounded };
-    let came = case.run(vec![vec![record("8", NOW, vec![b'x'; 64])], vec![record("9", NOW, vec![b'x'; 65])]]).await;
-    assert_eq!(came.reserved, [65]);
+    let came = case.run(vec![vec![record("8", NOW, vec![b'x'; 2])], vec![record("9", NOW, vec![b'x'; 3])]]).await;
+    assert_eq!(came.reserved, [RESERVED + 1]);
 }

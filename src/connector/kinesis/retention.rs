@@ -1,10 +1,13 @@
 //! Whether records may have passed out of the stream before they were read.
 //!
 //! A service that has dropped records says nothing of it: it goes on with the oldest that it has. So a reader knows up to when
-//! its shard is read, and as long as that is less than the retention ago, nothing can have passed. Beyond it, only the oldest
-//! record that there is can show that nothing did: it is one that was read already.
+//! its shard is read, and as long as that is less than the retention ago, nothing can have passed. Beyond it, two things can
+//! show that nothing did: the oldest record that there is, if it is one that was read already; and a parent that the stream
+//! still lists, since it does so no longer than its retention, and the shard is no older than its parent's end.
 
-use super::discover::gone;
+use millstream_operators::Split;
+
+use super::discover::{gone, split};
 use super::failure::{Failure, Kind};
 use super::intake::Intake;
 use super::place::precedes;
@@ -17,7 +20,7 @@ impl Intake<'_> {
     /// them.
     pub(super) async fn check_retention(&mut self) -> Result<(), SourceError> {
         let Some(read) = self.read_until() else { return Ok(()) };
-        if read >= self.now() - self.stream.retention().await? {
+        if read >= self.now() - self.stream.known().await?.retention {
             return Ok(());
         }
         // It may have been made longer.
@@ -25,10 +28,21 @@ impl Intake<'_> {
         if read >= self.now() - retention {
             return Ok(());
         }
-        match (self.sequence().map(str::to_owned), self.oldest().await?) {
-            (Some(last), Some(oldest)) if !precedes(&last, &oldest) => Ok(()),
-            _ => Err(self.passed(read, retention)),
+        let nothing_passed = match self.sequence().map(str::to_owned) {
+            Some(last) => self.oldest().await?.is_some_and(|oldest| !precedes(&last, &oldest)),
+            None => self.is_young().await?,
+        };
+        if nothing_passed { Ok(()) } else { Err(self.passed(read, retention)) }
+    }
+
+    /// Whether the shard is younger than the stream's retention.
+    async fn is_young(&mut self) -> Result<bool, SourceError> {
+        if self.split.parents.is_empty() {
+            return Ok(false);
         }
+        let shards = self.stream.list().await?;
+        let listed = |parent: &Split| shards.iter().any(|shard| split(self.stream.name(), &shard.id) == *parent);
+        Ok(self.split.parents.iter().any(listed))
     }
 
     /// The sequence number of the oldest record that the shard has; none where it has none.

@@ -97,7 +97,7 @@ impl Starting<'_> {
         let beginning = self.beginning();
         if place.sequence.is_none() && place.read.is_none() {
             let asked_for = match beginning {
-                From::Time(time) => Some(time.max(self.stream.summary().await?.created)),
+                From::Time(time) => Some(time.max(self.stream.known().await?.created)),
                 _ => None,
             };
             place.read = asked_for.max(self.told.last_of(&self.split.parents));

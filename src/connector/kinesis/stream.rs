@@ -1,10 +1,9 @@
 //! One stream and the calls that reading it takes.
 //!
-//! Owns the client, whether a stream is called by name or by ARN, and what is kept in mind of it: its retention, the hash keys
-//! of its shards. Decides nothing: a failed call is told as what it was, except where any caller would do the same.
+//! Owns the client, whether a stream is called by name or by ARN, and what is kept in mind of it and of
+//! its shards. Decides nothing: a failed call is told as what it was, except where any caller would do the same.
 
 use std::collections::BTreeMap;
-use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -70,7 +69,7 @@ impl StreamId {
 /// What a stream says of itself.
 #[derive(Clone, Debug)]
 pub(super) struct Summary {
-    pub(super) arn: String,
+    pub(super) arn: Arc<str>,
     /// How long a record is kept, in milliseconds.
     pub(super) retention: i64,
     /// When the stream was made: milliseconds since 1970, UTC.
@@ -85,9 +84,10 @@ pub(super) struct Stream {
     pub(super) client: Client,
     /// The consumer of enhanced fan-out, once it is known to be there.
     pub(super) consumer: OnceCell<String>,
-    /// The retention when it was last asked for; 0 before that.
-    retention: AtomicI64,
-    keys: Mutex<BTreeMap<String, HashKeys>>,
+    /// What it said of itself last.
+    said: Mutex<Option<Summary>>,
+    /// The shards as they were listed last.
+    shards: Mutex<BTreeMap<String, Shard>>,
 }
 
 impl Stream {
@@ -107,8 +107,8 @@ impl Stream {
                 );
             settings.set_region(id.region().map(Region::new).or(shared.region().cloned()));
             let client = Client::from_conf(settings.build());
-            let (consumer, keys) = (OnceCell::new(), Mutex::default());
-            Arc::new(Stream { id, client, consumer, keys, retention: AtomicI64::new(0) })
+            let (consumer, said, shards) = (OnceCell::new(), Mutex::default(), Mutex::default());
+            Arc::new(Stream { id, client, consumer, said, shards })
         };
         Ok(ids.into_iter().map(stream).collect())
     }
@@ -127,7 +127,7 @@ impl Stream {
                     shards.extend(page.shards.unwrap_or_default().iter().map(Shard::read));
                     next = page.next_token;
                     if next.is_none() {
-                        self.remember_keys(&shards);
+                        self.remember(&shards);
                         return Ok(shards);
                     }
                 }
@@ -172,39 +172,48 @@ impl Stream {
             StreamStatus::Deleting => return Err(self.refused("it is being deleted; nothing more can be read of it")),
             _ => {}
         }
-        let retention = i64::from(said.retention_period_hours) * 3_600_000;
-        self.retention.store(retention, Ordering::Relaxed);
-        Ok(Summary {
-            retention,
-            arn: said.stream_arn,
+        let summary = Summary {
+            retention: i64::from(said.retention_period_hours) * 3_600_000,
+            arn: said.stream_arn.into(),
             created: millis(&said.stream_creation_timestamp),
             by_key: said.record_distribution_strategy != Some(RecordDistributionStrategy::Auto),
-        })
+        };
+        *self.said.lock().unwrap_or_else(PoisonError::into_inner) = Some(summary.clone());
+        Ok(summary)
     }
 
-    /// How long a record is kept, as it was last said, in milliseconds.
-    pub(super) async fn retention(&self) -> Result<i64, SourceError> {
-        match self.retention.load(Ordering::Relaxed) {
-            0 => Ok(self.summary().await?.retention),
-            known => Ok(known),
+    /// What the stream said of itself last, for what seldom changes.
+    pub(super) async fn known(&self) -> Result<Summary, SourceError> {
+        let said = self.said.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        match said {
+            Some(said) => Ok(said),
+            None => self.summary().await,
         }
     }
 
     /// The hash keys of a shard, where records lie by their keys.
     pub(super) async fn keys(&self, shard: &str) -> Result<HashKeys, SourceError> {
-        let known = || self.keys.lock().unwrap_or_else(PoisonError::into_inner).get(shard).copied();
-        if !self.summary().await?.by_key {
+        if !self.known().await?.by_key {
             return Ok(HashKeys::ALL);
         }
-        if known().is_none() {
+        if self.listed(shard).is_none() {
             self.list().await?;
         }
-        Ok(known().unwrap_or(HashKeys::ALL))
+        Ok(self.listed(shard).map_or(HashKeys::ALL, |shard| shard.keys))
     }
 
-    fn remember_keys(&self, shards: &[Shard]) {
-        let mut keys = self.keys.lock().unwrap_or_else(PoisonError::into_inner);
-        *keys = shards.iter().map(|shard| (shard.id.clone(), shard.keys)).collect();
+    /// Whether a shard was closed when the stream was last looked at.
+    pub(super) fn is_closed(&self, shard: &str) -> bool {
+        self.listed(shard).is_some_and(|shard| shard.closed)
+    }
+
+    fn listed(&self, shard: &str) -> Option<Shard> {
+        self.shards.lock().unwrap_or_else(PoisonError::into_inner).get(shard).cloned()
+    }
+
+    fn remember(&self, shards: &[Shard]) {
+        let shards = shards.iter().map(|shard| (shard.id.clone(), shard.clone())).collect();
+        *self.shards.lock().unwrap_or_else(PoisonError::into_inner) = shards;
     }
 
     /// An iterator that begins there.
