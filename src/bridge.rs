@@ -9,8 +9,10 @@
 //! What must stay true: an operator never waits for tokio; tokio never touches an operator, but only wakes it. Requests lie
 //! in a queue without a bound of its own, since each is backed by a capability or a permit that is bounded elsewhere.
 
+use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use millstream_operators::batch::Held;
 use millstream_operators::{Permit, Port, Reserve};
 use timely::scheduling::SyncActivator;
 use tokio::sync::{Notify, mpsc};
@@ -113,7 +115,7 @@ impl Budget {
 
     fn hold(&self, held: &mut i64, bytes: usize) -> Permit {
         *held += bytes as i64;
-        Permit::new(Held { ledger: self.0.clone(), bytes: bytes as i64 })
+        Permit::of(Share { ledger: self.0.clone(), bytes: AtomicI64::new(bytes as i64) })
     }
 }
 
@@ -129,15 +131,32 @@ impl Ledger {
     }
 }
 
-struct Held {
-    ledger: Arc<Ledger>,
-    bytes: i64,
+impl Ledger {
+    fn give_back(&self, bytes: i64) {
+        *self.held() -= bytes;
+        self.given_back.notify_waiters();
+    }
 }
 
-impl Drop for Held {
+/// Bytes that somebody holds.
+struct Share {
+    ledger: Arc<Ledger>,
+    bytes: AtomicI64,
+}
+
+impl Held for Share {
+    fn keep(&self, bytes: usize) {
+        let kept = i64::try_from(bytes).unwrap_or(i64::MAX);
+        let before = self.bytes.fetch_min(kept, Ordering::Relaxed);
+        if before > kept {
+            self.ledger.give_back(before - kept);
+        }
+    }
+}
+
+impl Drop for Share {
     fn drop(&mut self) {
-        *self.ledger.held() -= self.bytes;
-        self.ledger.given_back.notify_waiters();
+        self.ledger.give_back(*self.bytes.get_mut());
     }
 }
 
@@ -192,6 +211,18 @@ mod tests {
         assert_eq!(budget.held(), 100);
         drop(first);
         assert_eq!(budget.held(), 40);
+    }
+
+    #[tokio::test]
+    async fn what_was_not_needed_is_given_back_at_once_and_only_once() {
+        let budget = Budget::new(100);
+        let permit = budget.take(90).await;
+        let shared = permit.clone();
+        permit.keep(30);
+        shared.keep(50);
+        assert_eq!(budget.held(), 30);
+        drop((permit, shared));
+        assert_eq!(budget.held(), 0);
     }
 
     #[tokio::test]

@@ -82,8 +82,10 @@ pub async fn begin(
         writer: options.writer.clone(),
         pipeline: stages.config().name.as_str().to_owned(),
         averages: Known::new(&averager).definitions(),
+        pin: source.pins(),
     };
     let mut state = claim(&*places.data, &who, &options.clock).await?;
+    source.goes_on_from(&state);
     let recovered = recover::recover(&places, &state).await?;
     tracing::info!(
         generation = state.generation,

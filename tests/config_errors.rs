@@ -68,7 +68,7 @@ path = "in"
         r#"pipeline.toml: name: is missing: what the pipeline is called; write name = "articles"
 pipeline.toml: there is no [schema] section: columns to read, in order: name = type; ! after a type means that it must be there
 pipeline.toml: there is no [sink] section: where enriched rows go, and how their Parquet files are laid out
-pipeline.toml:1: [source] type: is missing: files or generate; write type = "files""#,
+pipeline.toml:1: [source] type: is missing: kinesis, files or generate; write type = "files""#,
     );
     says(
         r#"name = "a"
@@ -244,7 +244,7 @@ user = { id = "string" }
 [sink]
 path = "out"
 "#,
-        r#"pipeline.toml:3: [source] type: "kafka" is not in this build yet; there are files, generate"#,
+        r#"pipeline.toml:3: [source] type: "kafka" is not in this build yet; there are kinesis, files, generate"#,
     );
     says(
         r#"name = "a"

@@ -17,13 +17,35 @@ use crate::reject::Refusal;
 ///
 /// A permit is taken before a batch is fetched and travels with it until its bytes are encoded.
 #[derive(Clone, Default)]
-#[expect(dead_code, reason = "it is held to be dropped, and never read")]
-pub struct Permit(Option<Arc<dyn Any + Send + Sync>>);
+pub struct Permit(Option<Arc<dyn Held>>);
+
+/// What stands behind a permit: some bytes, given back when it is dropped.
+pub trait Held: Send + Sync {
+    /// Gives back all but `bytes`, where it can.
+    fn keep(&self, _bytes: usize) {}
+}
+
+/// Anything that gives back by being dropped, all at once.
+struct Whole<T>(#[allow(dead_code, reason = "it is held to be dropped, and never read")] T);
+
+impl<T: Any + Send + Sync> Held for Whole<T> {}
 
 impl Permit {
     /// A permit that gives back by dropping `held`.
     pub fn new(held: impl Any + Send + Sync) -> Self {
+        Permit(Some(Arc::new(Whole(held))))
+    }
+
+    /// A permit of which a part can be given back.
+    pub fn of(held: impl Held + 'static) -> Self {
         Permit(Some(Arc::new(held)))
+    }
+
+    /// Gives back what was taken beyond `bytes`: less was fetched than might have been.
+    pub fn keep(&self, bytes: usize) {
+        if let Some(held) = &self.0 {
+            held.keep(bytes);
+        }
     }
 
     /// For bytes that no budget counts: tests, and the few rows of a looking command.

@@ -139,6 +139,8 @@ pub struct Sample {
 pub enum Populate {
     /// Into files of a folder, one a split
     Files(PopulateFiles),
+    /// Into a Kinesis stream, which is made where it is not there, as is a bucket for the pipeline's output
+    Kinesis(PopulateKinesis),
 }
 
 /// What is made up, wherever it goes.
@@ -175,6 +177,50 @@ pub struct PopulateFiles {
     /// The folder to write into
     #[arg(value_name = "OUT_FOLDER")]
     pub out: PathBuf,
+}
+
+/// `populate kinesis`.
+#[derive(Args, Debug)]
+pub struct PopulateKinesis {
+    /// The stream, by name or ARN
+    #[arg(long, value_name = "NAME", default_value = "MyStream")]
+    pub stream: String,
+    /// Shards of the stream, where it has to be made
+    #[arg(long, value_name = "K", default_value = "1", value_parser = clap::value_parser!(u32).range(1..))]
+    pub shards: u32,
+    /// The bucket to make for the pipeline's output, where it is not there
+    #[arg(long, value_name = "NAME", default_value = "my-bucket")]
+    pub bucket: String,
+    /// Make no bucket
+    #[arg(long, conflicts_with = "bucket")]
+    pub no_bucket: bool,
+    /// What the records are
+    #[arg(long, default_value = Material::Articles.word(), value_parser = words::<Material>(|_| true))]
+    pub kind: Material,
+    /// Records in all
+    #[arg(long, value_name = "N", default_value = "1000")]
+    pub count: u64,
+    /// Go on until stopped, whatever the count
+    #[arg(long, conflicts_with = "count")]
+    pub forever: bool,
+    /// Records a second [default: as fast as the stream takes them]
+    #[arg(long, value_name = "R", value_parser = rate)]
+    pub rate: Option<f64>,
+    /// Another seed, other records
+    #[arg(long, value_name = "S", default_value = "0")]
+    pub seed: u64,
+    /// The share of records that are bad on purpose, from 0 to 1
+    #[arg(long, value_name = "SHARE", default_value = "0", value_parser = share)]
+    pub broken: f64,
+    /// Address of a Kinesis service that is not Amazon's
+    #[arg(long, value_name = "URL")]
+    pub endpoint: Option<String>,
+    /// Address of the S3 service [default: that of --endpoint]
+    #[arg(long, value_name = "URL")]
+    pub s3_endpoint: Option<String>,
+    /// Region of stream and bucket [default: what the environment says]
+    #[arg(long, value_name = "REGION")]
+    pub region: Option<String>,
 }
 
 /// `init`.
@@ -239,6 +285,9 @@ mod tests {
             "millstream test p.toml",
             "millstream plan p.toml --mermaid -w 2 -n 3",
             "millstream populate files --kind events --count 5 --rate 2.5 --seed 1 --splits 2 --broken 0.1 --compression zstd out",
+            "millstream populate kinesis",
+            "millstream populate kinesis --stream S --bucket b --shards 3 --kind events --count 5 --rate 2.5 --seed 1 --broken 0.1",
+            "millstream populate kinesis --forever --no-bucket --endpoint http://h:1 --s3-endpoint http://h:2 --region r",
             "millstream epochs p.toml --json",
             "millstream files p.toml --json",
             "millstream averages p.toml --json",
@@ -264,6 +313,9 @@ mod tests {
             "millstream populate files --rate 0 out",
             "millstream populate files --splits 0 out",
             "millstream populate files --compression auto out",
+            "millstream populate kinesis --shards 0",
+            "millstream populate kinesis --forever --count 3",
+            "millstream populate kinesis --bucket b --no-bucket",
             "millstream sample p.toml -r 0",
         ] {
             assert_eq!(parse(line).map(|_| ()).map_err(|error| error.exit_code()), Err(2), "{line}");

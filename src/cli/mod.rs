@@ -8,6 +8,7 @@ mod check;
 mod completions;
 mod files;
 mod init;
+mod kinesis;
 mod load;
 mod logging;
 mod look;
@@ -27,8 +28,8 @@ use clap::Parser;
 
 pub use crate::exit::Exit;
 pub use arguments::{
-    Arguments, Check, Command, Completions, Init, Look, MadeUp, PipelineFile, Plan, Populate, PopulateFiles, Run,
-    Sample,
+    Arguments, Check, Command, Completions, Init, Look, MadeUp, PipelineFile, Plan, Populate, PopulateFiles,
+    PopulateKinesis, Run, Sample,
 };
 pub use report::Failure;
 
@@ -75,6 +76,7 @@ fn dispatch(arguments: Arguments) -> Result<Exit, Failure> {
         Command::Test(asked) => return test::test(&asked, &mut out),
         Command::Plan(asked) => plan::plan(&asked, &mut out),
         Command::Populate(Populate::Files(asked)) => files::populate(&asked, &mut out),
+        Command::Populate(Populate::Kinesis(asked)) => kinesis::populate(&asked, &mut out),
         Command::Epochs(asked) => look::epochs(&asked, &mut out),
         Command::Files(asked) => look::files(&asked, &mut out),
         Command::Averages(asked) => look::averages(&asked, &mut out),

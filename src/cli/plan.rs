@@ -64,6 +64,10 @@ fn boxes(stages: &Stages) -> Vec<Stage> {
 
 fn source(source: &Source) -> String {
     match source {
+        Source::Kinesis(kinesis) => {
+            let streams: Vec<&str> = kinesis.streams.iter().map(|stream| stream.written()).collect();
+            format!("shards of {}", streams.join(", "))
+        }
         Source::Files(files) => format!("files of {}", files.location.path.written()),
         Source::Generate(generate) => format!("generated, {} splits", generate.splits),
     }

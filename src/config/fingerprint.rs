@@ -16,7 +16,7 @@ use super::expressions::Expression;
 use super::limits::Limits;
 use super::location::Location;
 use super::sink::Sink;
-use super::source::{Files, Generate, Source};
+use super::source::{Files, Generate, Kinesis, Source};
 use super::text::Text;
 
 pub(super) fn of(config: &Config) -> u64 {
@@ -54,11 +54,20 @@ impl Form {
 
     fn source(&mut self, source: &Source) {
         match source {
+            Source::Kinesis(kinesis) => self.kinesis(kinesis),
             Source::Files(Files { location, interval: _ }) => self.location("files", location),
             Source::Generate(Generate { kind, splits, rate, count, seed, broken }) => {
                 self.debug("generate", (kind, splits, rate, count, seed, broken));
             }
         }
+    }
+
+    /// As whom a stream is read changes nothing of what is read.
+    fn kinesis(&mut self, kinesis: &Kinesis) {
+        let Kinesis { streams, start, region, endpoint, consumer, profile: _, role_arn: _, external_id: _ } = kinesis;
+        streams.iter().for_each(|stream| self.text("kinesis", stream));
+        let meant = |text: &Option<Text>| text.as_ref().map(|text| text.as_str().to_owned());
+        self.debug("from", (start, meant(endpoint), meant(region), meant(consumer)));
     }
 
     fn location(&mut self, key: &str, location: &Location) {

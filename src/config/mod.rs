@@ -49,7 +49,7 @@ use millstream_operators::Schema;
 pub use observe::Observe;
 pub(crate) use scalar::Words;
 pub use sink::{Choice, Compression, Sink};
-pub use source::{Files, Generate, Material, Source};
+pub use source::{Files, Generate, Kinesis, Material, Source, Start};
 pub use text::{Env, Text};
 
 use columns::Columns;

@@ -2,10 +2,12 @@
 //!
 //! Owns the two traits and the registry that makes either from its configuration. A connector is a folder that knows
 //! nothing of the others; the pipeline knows only the traits. Each trait has one conformance suite, run on every
-//! implementation.
+//! implementation. [`aws`] holds what the connectors to AWS share, and is none itself.
 
+pub mod aws;
 pub mod files;
 pub mod generate;
+pub mod kinesis;
 pub mod local;
 pub mod memory;
 pub mod registry;

@@ -8,8 +8,10 @@ use std::sync::Arc;
 
 use crate::clock::Clock;
 use crate::config::{self, Config, Location};
+use crate::connector::aws::{Access, Role};
 use crate::connector::files::{self, Files};
 use crate::connector::generate::{self, Generate};
+use crate::connector::kinesis::{self, Kinesis};
 use crate::connector::local::LocalStore;
 use crate::connector::s3::{Place, S3Store};
 use crate::connector::{Bounds, Source, SourceError, Store, StoreError};
@@ -29,7 +31,6 @@ async fn at(location: &Location, path: &str) -> Result<Arc<dyn Store>, StoreErro
     if !path.starts_with("s3://") {
         return Ok(Arc::new(LocalStore::new(path)));
     }
-    let text = |text: &Option<config::Text>| text.as_ref().map(|text| text.as_str().to_owned());
     let place = Place {
         endpoint: text(&location.endpoint),
         region: text(&location.region),
@@ -40,12 +41,41 @@ async fn at(location: &Location, path: &str) -> Result<Arc<dyn Store>, StoreErro
     Ok(Arc::new(S3Store::connect(place).await?))
 }
 
+/// What a text of the file stands for, if it is there.
+fn text(text: &Option<config::Text>) -> Option<String> {
+    text.as_ref().map(|text| text.as_str().to_owned())
+}
+
 /// The source of a pipeline.
 pub async fn source(config: &Config, bounds: Bounds, clock: &Clock) -> Result<Arc<dyn Source>, Fatal> {
     match &config.source {
+        config::Source::Kinesis(asked) => Ok(Arc::new(kinesis(asked, bounds, clock).await?)),
         config::Source::Files(asked) => Ok(Arc::new(files(config, asked, bounds, clock).await?)),
         config::Source::Generate(asked) => Ok(Arc::new(generate(asked, bounds, clock)?)),
     }
+}
+
+async fn kinesis(asked: &config::Kinesis, bounds: Bounds, clock: &Clock) -> Result<Kinesis, SourceError> {
+    let role = text(&asked.role_arn).map(|arn| Role { arn, external_id: text(&asked.external_id) });
+    let options = kinesis::Options {
+        streams: asked.streams.iter().map(|stream| stream.as_str().to_owned()).collect(),
+        start: match asked.start {
+            config::Start::TrimHorizon => kinesis::Start::TrimHorizon,
+            config::Start::Latest => kinesis::Start::Latest,
+            config::Start::At(time) => kinesis::Start::At(time),
+        },
+        access: Access {
+            endpoint: text(&asked.endpoint),
+            region: text(&asked.region),
+            profile: text(&asked.profile),
+            role,
+            credentials: None,
+        },
+        consumer: text(&asked.consumer),
+        bounds,
+        clock: clock.as_source(),
+    };
+    Kinesis::connect(options).await
 }
 
 async fn files(config: &Config, asked: &config::Files, bounds: Bounds, clock: &Clock) -> Result<Files, Fatal> {

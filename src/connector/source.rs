@@ -9,10 +9,12 @@
 //! - A source holds nothing that grows with what was read: memory is taken from the [`Outlet`] before bytes are fetched.
 //! - A split that begins when others end names them as `parents`; it is started once all of them are read to the end.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
+use millstream_operators::protocol::State;
 pub use millstream_operators::protocol::assign::{Bounds, End, SplitInfo};
 use millstream_operators::{Permit, Position, RawBatch, Split};
 use thiserror::Error;
@@ -27,6 +29,18 @@ pub struct Discovery {
     pub splits: Vec<SplitInfo>,
     /// Whether no further split can ever appear.
     pub complete: bool,
+}
+
+/// How far a split has been read by this process, and how far that is from its end. For whoever shows it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Lag {
+    pub split: Split,
+    /// How far behind the newest record the last answer was, as the service counts it.
+    pub behind: Option<Duration>,
+    /// When the last record that was read had arrived at the source: microseconds since 1970, UTC.
+    pub arrived_at: Option<i64>,
+    pub bytes: u64,
+    pub records: u64,
 }
 
 /// What went wrong with a source.
@@ -52,13 +66,23 @@ pub trait Outlet: Send {
     /// Memory for `bytes` about to be fetched; waits until the budget has room. `None` when the pipeline is stopping.
     async fn reserve(&mut self, bytes: usize) -> Option<Permit>;
 
-    /// Hands a batch over; waits until there is a place in the queue. `false` when the pipeline is stopping.
+    /// Hands a batch over; waits until there is a place in the queue. `false` when the pipeline is stopping. A batch without
+    /// records tells the place alone: how far a split is read that has nothing to give.
     async fn send(&mut self, batch: RawBatch) -> bool;
 }
 
 /// A source of records.
 #[async_trait]
 pub trait Source: Send + Sync + 'static {
+    /// Parts of the source whose first start the log is to keep in mind, by any name that stays the same.
+    fn pins(&self) -> BTreeSet<String> {
+        BTreeSet::new()
+    }
+
+    /// Told once, after the log is claimed and before the first [`Source::discover`], what the log holds: the pins, and how
+    /// far each split is committed.
+    fn goes_on_from(&self, _log: &State) {}
+
     /// Looks for splits. Called at the start, and again every [`Source::discovery_interval`] until the answer is complete.
     /// In a bounded run the first look fixes each split's `until`, and later looks only add children.
     async fn discover(&self) -> Result<Discovery, SourceError>;
@@ -81,6 +105,11 @@ pub trait Source: Send + Sync + 'static {
         from: Option<Position>,
         outlet: &mut dyn Outlet,
     ) -> Result<End, SourceError>;
+
+    /// How far each split is read that this process has read of. Cheap enough to be asked every second.
+    fn lags(&self) -> Vec<Lag> {
+        Vec::new()
+    }
 
     /// Told after a commit how far each split is committed, for those who like to show it. Never read back.
     async fn acknowledge(&self, _positions: &[(Split, Position)]) -> Result<(), SourceError> {

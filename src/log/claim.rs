@@ -3,7 +3,7 @@
 //! From then on every older generation loses its next commit. Before anything is written, the store is tried: one that
 //! does not honour a conditional create cannot hold a log, and is refused.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use bytes::Bytes;
 use millstream_operators::protocol::State;
@@ -24,6 +24,8 @@ pub struct Claimant {
     pub pipeline: String,
     /// Its averages by name, as they are defined.
     pub averages: BTreeMap<String, String>,
+    /// Parts of its source whose first start is to be kept in mind.
+    pub pin: BTreeSet<String>,
 }
 
 /// Claims the log: the state that this start goes on from, its own claim taken in.
@@ -31,7 +33,7 @@ pub async fn claim(store: &dyn Store, who: &Claimant, clock: &Clock) -> Result<S
     try_conditional_create(store, &who.writer).await?;
     loop {
         let mut state = read::state(store, read::end(store).await?).await?;
-        let commit = state.claim(&who.writer, &who.pipeline, &clock.text(), &who.averages);
+        let commit = state.claim(&who.writer, &who.pipeline, &clock.text(), &who.averages, &who.pin);
         if append(store, &commit).await? == Appended::Ours {
             let bytes = commit.to_bytes().len() as u64;
             state.apply(&commit, bytes).map_err(|broken| Fatal::Log(broken.to_string()))?;

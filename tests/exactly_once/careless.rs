@@ -78,7 +78,8 @@ impl Store for Careless {
 #[tokio::test]
 async fn a_store_that_ignores_conditional_create_is_refused() {
     let store = Careless(MemoryStore::new("careless"));
-    let who = Claimant { writer: "w".into(), pipeline: "p".into(), averages: Default::default() };
+    let who =
+        Claimant { writer: "w".into(), pipeline: "p".into(), averages: Default::default(), pin: Default::default() };
     let refused = claim(&store, &who, &Clock::system()).await.unwrap_err().to_string();
     assert!(refused.contains("careless does not honour a conditional create"), "{refused}");
     assert!(refused.contains("Use a store that honours it"), "{refused}");

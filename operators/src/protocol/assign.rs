@@ -162,7 +162,8 @@ impl Coordinator {
         let over = |known: &Known| match known.phase {
             Phase::Finished => true,
             Phase::Resting => self.bounds == Bounds::UntilEnd,
-            Phase::Waiting | Phase::Reading { .. } => false,
+            Phase::Waiting => self.bounds == Bounds::UntilEnd && self.began_after_the_end(&known.info),
+            Phase::Reading { .. } => false,
         };
         settled && self.splits.values().all(over)
     }
@@ -180,6 +181,15 @@ impl Coordinator {
             .map(|known| known.info.name.clone())
             .collect();
         ready.iter().map_while(|split| self.start(split)).collect()
+    }
+
+    /// In a bounded run: whether a split comes after one that rests, having been read as far as the run goes.
+    fn began_after_the_end(&self, info: &SplitInfo) -> bool {
+        info.parents.iter().filter_map(|parent| self.splits.get(parent)).any(|parent| match parent.phase {
+            Phase::Resting => true,
+            Phase::Waiting => self.began_after_the_end(&parent.info),
+            Phase::Reading { .. } | Phase::Finished => false,
+        })
     }
 
     /// A parent that neither discovery nor the log knows is gone from the source: nothing of it is left to wait for.
@@ -272,6 +282,41 @@ mod tests {
         assert!(!desk.is_over(), "children may have come");
         desk.discovered(vec![split("a", &[])], false);
         assert!(desk.is_over());
+    }
+
+    #[test]
+    fn a_bounded_run_does_not_wait_for_children_of_what_it_read_as_far_as_it_goes() {
+        let mut desk = Coordinator::new(1, 9, Bounds::UntilEnd, BTreeMap::new());
+        desk.discovered(vec![split("a", &[]), split("b", &[])], false);
+        desk.ended(&"a".into(), End::Resting, Some(Position::at(1)), 1);
+        let later = [split("a", &[]), split("b", &[]), split("a1", &["a"]), split("a2", &["a1", "b"])];
+        assert!(desk.discovered(later.to_vec(), false).is_empty());
+        assert!(!desk.is_over(), "b is still being read");
+        assert!(desk.ended(&"b".into(), End::Finished, Some(Position::at(1)), 1).is_empty());
+        desk.discovered(later.to_vec(), false);
+        assert!(desk.is_over(), "a1 and a2 began after the end of the run");
+    }
+
+    #[test]
+    fn hundreds_of_shards_and_their_children_stay_spread() {
+        let mut desk = Coordinator::new(7, usize::MAX, Bounds::Unbounded, BTreeMap::new());
+        let shards: Vec<SplitInfo> = (0..300).map(|i| split(&format!("p{i:03}"), &[])).collect();
+        let children = (0..600).map(|i| split(&format!("c{i:03}"), &[&format!("p{:03}", i / 2)]));
+        let all: Vec<SplitInfo> = shards.iter().cloned().chain(children).collect();
+        let mut loads = [0_i32; 7];
+        let given = |starts: Vec<Start>, loads: &mut [i32; 7]| -> BTreeMap<Split, usize> {
+            starts.iter().for_each(|start| loads[start.worker] += 1);
+            starts.into_iter().map(|start| (start.split.name, start.worker)).collect()
+        };
+        let spread = |loads: &[i32; 7]| loads.iter().max().unwrap() - loads.iter().min().unwrap();
+        let mut readers = given(desk.discovered(all, false), &mut loads);
+        assert_eq!((readers.len(), spread(&loads)), (300, 1), "children wait, and weigh nothing");
+        for shard in &shards {
+            loads[readers[&shard.name]] -= 1;
+            readers.extend(given(desk.ended(&shard.name, End::Finished, None, 1), &mut loads));
+            assert!(spread(&loads) <= 2, "{loads:?}");
+        }
+        assert_eq!((readers.len(), loads.iter().sum::<i32>()), (900, 600));
     }
 
     #[test]

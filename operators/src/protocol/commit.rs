@@ -31,9 +31,10 @@ pub struct Commit {
     /// The newest snapshot of what the log adds up to.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub snapshot: Option<SnapshotRef>,
-    /// The time that `start = "latest"` stands for, fixed by the first start.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub pinned: Option<String>,
+    /// When parts of a source were first part of the pipeline, RFC 3339 in UTC: what `start = "latest"` stands for. Here are
+    /// those that the log did not know.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub pins: BTreeMap<String, String>,
     /// Data files, under the sink's path.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub files: Vec<FileRecord>,

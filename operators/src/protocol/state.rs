@@ -3,7 +3,7 @@
 //! Folding is the only way in which state is ever made: at a start, for a snapshot, for the looking commands. A fold that
 //! meets a gap, a step back or an older generation says so; it never mends.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
@@ -19,8 +19,9 @@ pub struct State {
     pub generation: u64,
     pub epoch: u64,
     pub published: u64,
+    /// When parts of the source were first part of the pipeline.
     #[serde(default)]
-    pub pinned: Option<String>,
+    pub pins: BTreeMap<String, String>,
     #[serde(default)]
     pub snapshot: Option<SnapshotRef>,
     /// Bytes of commits since the snapshot: what a start has to read.
@@ -65,7 +66,9 @@ impl State {
         self.generation = commit.generation;
         self.epoch = commit.epoch;
         self.published = self.published.max(commit.published);
-        self.pinned = commit.pinned.clone().or(self.pinned.take());
+        for (name, time) in &commit.pins {
+            self.pins.entry(name.clone()).or_insert_with(|| time.clone());
+        }
         self.since_snapshot += bytes;
         if commit.snapshot.is_some() && commit.snapshot != self.snapshot {
             self.snapshot = commit.snapshot.clone();
@@ -110,8 +113,16 @@ impl State {
     }
 
     /// The claim that a new start lays down first: nothing but its generation (and, as long as nothing was ever read, what
-    /// the averages are).
-    pub fn claim(&self, writer: &str, pipeline: &str, at: &str, kept: &BTreeMap<String, String>) -> Commit {
+    /// the averages are). Of the names in `pin`, those that are new are pinned to the time of the claim.
+    pub fn claim(
+        &self,
+        writer: &str,
+        pipeline: &str,
+        at: &str,
+        kept: &BTreeMap<String, String>,
+        pin: &BTreeSet<String>,
+    ) -> Commit {
+        let new = |name: &&String| !self.pins.contains_key(*name);
         Commit {
             commit: self.commit + 1,
             generation: self.generation + 1,
@@ -121,7 +132,7 @@ impl State {
             epoch: self.epoch,
             published: self.published,
             snapshot: self.snapshot.clone(),
-            pinned: self.pinned.is_none().then(|| at.to_owned()),
+            pins: pin.iter().filter(new).map(|name| (name.clone(), at.to_owned())).collect(),
             kept: if self.positions.is_empty() { kept.clone() } else { BTreeMap::new() },
             ..Commit::default()
         }
@@ -154,5 +165,39 @@ mod pairs {
         D: Deserializer<'de>,
     {
         Ok(Vec::<(K, V)>::deserialize(deserializer)?.into_iter().collect())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    //! What breaks when these fail: `latest` that moves to a later time at every start, and logs that no newer build reads.
+
+    use super::*;
+
+    fn claim(state: &mut State, at: &str, pin: &[&str]) -> Commit {
+        let pin = pin.iter().map(|name| (*name).to_owned()).collect();
+        let commit = state.claim("w", "p", at, &BTreeMap::new(), &pin);
+        state.apply(&commit, 0).unwrap();
+        commit
+    }
+
+    #[test]
+    fn a_name_is_pinned_once_and_for_all() {
+        let mut state = State::default();
+        claim(&mut state, "2024-01-01T00:00:00Z", &["a"]);
+        let second = claim(&mut state, "2024-01-02T00:00:00Z", &["a", "b"]);
+        assert_eq!(second.pins, BTreeMap::from([("b".into(), "2024-01-02T00:00:00Z".into())]));
+        claim(&mut state, "2024-01-03T00:00:00Z", &["b"]);
+        let kept: State = serde_json::from_slice(&serde_json::to_vec(&state).unwrap()).unwrap();
+        assert_eq!((&*kept.pins["a"], &*kept.pins["b"]), ("2024-01-01T00:00:00Z", "2024-01-02T00:00:00Z"));
+    }
+
+    #[test]
+    fn a_log_from_before_there_were_pins_reads() {
+        let commit = r#"{"commit":1,"generation":1,"writer":"w","pipeline":"p","at":"2024-01-01T00:00:00Z","epoch":0,
+            "published":0,"pinned":"2024-01-01T00:00:00Z"}"#;
+        assert!(Commit::from_bytes(commit.as_bytes()).unwrap().pins.is_empty());
+        let state = r#"{"commit":1,"generation":1,"epoch":0,"published":0,"positions":{},"averages":[]}"#;
+        assert!(serde_json::from_str::<State>(state).unwrap().pins.is_empty());
     }
 }

@@ -5,16 +5,18 @@
 
 mod files;
 mod generate;
+mod kinesis;
 
 pub use files::Files;
 pub use generate::{Generate, Material};
+pub use kinesis::{Kinesis, Start};
 
 use super::key::{Key, Spec};
 use super::scalar::nearest;
 use super::section::Section;
 use super::text::Text;
 
-const TYPE: Key = Key::required("type", "files or generate", "files");
+const TYPE: Key = Key::required("type", "kinesis, files or generate", "files");
 
 /// A `[source]` of which only the type is known so far.
 pub(super) const SPEC: Spec = Spec { heading: "[source]", what: "where records come from", keys: &[TYPE] };
@@ -27,17 +29,19 @@ struct Type {
 }
 
 /// What this build can read from.
-static TYPES: [Type; 2] = [
+static TYPES: [Type; 3] = [
+    Type { word: "kinesis", spec: kinesis::SPEC, read: |section| Source::Kinesis(kinesis::read(section)) },
     Type { word: "files", spec: files::SPEC, read: |section| Source::Files(files::read(section)) },
     Type { word: "generate", spec: generate::SPEC, read: |section| Source::Generate(generate::read(section)) },
 ];
 
 /// What other builds can read from.
-const NOT_YET: [&str; 3] = ["kinesis", "kafka", "bigquery"];
+const NOT_YET: [&str; 2] = ["kafka", "bigquery"];
 
 /// `[source]`.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Source {
+    Kinesis(Kinesis),
     Files(Files),
     Generate(Generate),
 }

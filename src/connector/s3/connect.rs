@@ -1,25 +1,22 @@
 //! From a [`Place`] to a client.
 //!
-//! Owns the choice of region, credentials, TLS, time limits and retries. What must stay true: nothing is sent to the store
-//! here, so that a client is cheap and its first call is the one that fails; a plain http endpoint needs no certificates;
-//! the metadata service of a cloud machine, slow to be missed elsewhere, is asked only when nothing else says what it could.
+//! Owns time limits, retries and what S3 alone knows; region, credentials and TLS are those of every service of AWS
+//! ([`aws`]). What must stay true: nothing is sent to the store here, so that a client is cheap and its first call is the one
+//! that fails.
 
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
-use aws_config::environment::EnvironmentVariableRegionProvider;
-use aws_config::meta::region::RegionProviderChain;
-use aws_config::profile::ProfileFileRegionProvider;
+use aws_config::SdkConfig;
 use aws_config::timeout::TimeoutConfig;
-use aws_config::{BehaviorVersion, Region, SdkConfig};
 use aws_sdk_s3::Client;
 use aws_sdk_s3::config::retry::RetryConfig;
-use aws_sdk_s3::config::{Builder, RequestChecksumCalculation, ResponseChecksumValidation, SharedHttpClient};
-use aws_smithy_http_client::tls::{Provider, rustls_provider::CryptoMode};
+use aws_sdk_s3::config::{Builder, RequestChecksumCalculation, ResponseChecksumValidation};
 
 use super::S3Store;
 use super::place::Place;
+use crate::connector::aws;
 use crate::connector::store::StoreError;
 
 /// How often a call that is safe to repeat is made before it counts as failed.
@@ -43,64 +40,26 @@ impl S3Store {
     }
 }
 
-/// What the credential chain and the client share, a region among it.
+/// What the clients of all services of AWS share.
 async fn shared(place: &Place, name: &str) -> Result<SdkConfig, StoreError> {
-    let mut loader = aws_config::defaults(BehaviorVersion::latest()).http_client(https());
-    if let Some(credentials) = &place.credentials {
-        loader = loader.credentials_provider(credentials.clone());
-    }
-    if let Some(profile) = &place.profile {
-        loader = loader.profile_name(profile);
-    }
-    if let Some(region) = known_region(place).await {
-        loader = loader.region(region);
-    }
-    let shared = loader.load().await;
-    if shared.region().is_some() {
-        return Ok(shared);
-    }
-    Err(StoreError::Refused {
+    aws::settings(&place.access()).await.map_err(|error| StoreError::Refused {
         store: name.to_owned(),
         action: "find",
         key: "the bucket".to_owned(),
-        message: "no region is known; set `region` beside `path`, or AWS_REGION, or a region in the AWS profile"
-            .to_owned(),
+        message: error.to_string(),
     })
 }
 
-/// The region as far as it takes no asking around; `None` leaves it to the chain of AWS.
-async fn known_region(place: &Place) -> Option<Region> {
-    if let Some(region) = &place.region {
-        return Some(Region::new(region.clone()));
-    }
-    place.endpoint.as_ref()?;
-    let stated = RegionProviderChain::first_try(EnvironmentVariableRegionProvider::new())
-        .or_else(ProfileFileRegionProvider::new());
-    // Most servers take any region, and this one if they take one only.
-    Some(stated.region().await.unwrap_or(Region::from_static("us-east-1")))
-}
-
 fn settings(place: &Place, shared: &SdkConfig) -> aws_sdk_s3::Config {
-    let mut settings = Builder::from(shared)
+    Builder::from(shared)
         .force_path_style(place.path_style.unwrap_or(place.endpoint.is_some()))
         .retry_config(RetryConfig::standard().with_max_attempts(ATTEMPTS).with_initial_backoff(BACKOFF))
         .timeout_config(timeouts(0))
         // Sums are computed here, in the one form that AWS, too, keeps for the whole object; the SDK's own trailing sums
         // are more than many servers understand.
         .request_checksum_calculation(RequestChecksumCalculation::WhenRequired)
-        .response_checksum_validation(ResponseChecksumValidation::WhenRequired);
-    if let Some(endpoint) = &place.endpoint {
-        settings = settings.endpoint_url(endpoint);
-        if endpoint.starts_with("http://") {
-            settings = settings.http_client(aws_smithy_http_client::Builder::new().build_http());
-        }
-    }
-    settings.build()
-}
-
-/// Reads certificates when it makes its first connection.
-fn https() -> SharedHttpClient {
-    aws_smithy_http_client::Builder::new().tls_provider(Provider::Rustls(CryptoMode::Ring)).build_https()
+        .response_checksum_validation(ResponseChecksumValidation::WhenRequired)
+        .build()
 }
 
 /// Time limits for a call that sends so many bytes.

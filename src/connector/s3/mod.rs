@@ -2,12 +2,13 @@
 //!
 //! Owns the [`Store`] over the S3 API and is the only place that names the SDK: where a store lies and how it is reached
 //! ([`place`], [`connect`]), whole objects ([`objects`]), multipart uploads ([`uploads`]), what an error means
-//! ([`failure`]), the checksum that S3 keeps ([`crc`]), and rules of a bucket that would hurt ([`rules`]).
+//! ([`failure`]), making a bucket ([`bucket`]), the checksum that S3 keeps ([`crc`]), and rules of a bucket that would hurt ([`rules`]).
 //!
 //! What must stay true: `create` is one conditional PUT that the SDK never repeats by itself, so that every answer to it is
 //! seen and judged here; whatever else is sent may be sent again, because doing it twice is the same as doing it once; an
 //! error after which the call may have happened is [`StoreError::Unclear`].
 
+mod bucket;
 mod connect;
 mod crc;
 mod failure;

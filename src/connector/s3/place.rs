@@ -4,6 +4,7 @@
 
 use aws_credential_types::Credentials;
 
+use crate::connector::aws::Access;
 use crate::connector::store::StoreError;
 
 /// A bucket or a part of one, and the way to it.
@@ -47,6 +48,17 @@ impl Place {
     /// The place as a user would write it.
     pub(super) fn url(&self) -> String {
         format!("s3://{}/{}", self.bucket, self.prefix).trim_end_matches('/').to_owned()
+    }
+
+    /// How the service is reached, and as whom.
+    pub(super) fn access(&self) -> Access {
+        Access {
+            endpoint: self.endpoint.clone(),
+            region: self.region.clone(),
+            profile: self.profile.clone(),
+            credentials: self.credentials.clone(),
+            role: None,
+        }
     }
 
     /// The server as a user knows it.
