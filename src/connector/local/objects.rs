@@ -57,8 +57,8 @@ pub(super) fn put(folder: &Folder, key: &str, bytes: &[u8]) -> Result<(), Failur
 /// Renames a finished file to its key. [`ErrorKind::NotFound`] means that there is no such file.
 pub(super) fn move_to(unfinished: &Path, path: &Path) -> io::Result<()> {
     with_parent(path, || match fs::rename(unfinished, path) {
-        // Not found can mean either end; making the folder does not help where the file is what is missing.
-        Err(error) if error.kind() == ErrorKind::NotFound && path.parent().is_some_and(Path::is_dir) => Ok(Err(error)),
+        // Not found can mean either end. The file is looked for and not the folder, which another may make in between.
+        Err(error) if error.kind() == ErrorKind::NotFound && !unfinished.exists() => Ok(Err(error)),
         other => other.map(Ok),
     })?
 }

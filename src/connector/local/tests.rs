@@ -67,6 +67,30 @@ fn writers_do_not_take_each_other_s_folder_away() {
     std::thread::scope(|scope| (0..4).for_each(|worker| drop(scope.spawn(move || write(worker)))));
 }
 
+/// Catches an upload that counts as lost since, while it was on its way into a folder that was not there yet, another one
+/// made that folder.
+#[test]
+fn uploads_that_go_to_the_same_new_folder_all_arrive() {
+    let root = tempfile::tempdir().unwrap();
+    let folder = LocalStore::new(root.path()).folder;
+    let at_once = std::sync::Barrier::new(4);
+    let move_all = &|worker: usize| {
+        let moved = |n: usize| {
+            let key = format!("day={n}/{worker}");
+            let (_, unfinished, _) = durable::new_file(&folder, &key, path::Kind::Temporary).unwrap();
+            at_once.wait();
+            objects::move_to(&unfinished, &folder.object(&key).unwrap()).is_ok()
+        };
+        // Whoever fails goes on: the others wait for it.
+        (0..500).filter(|n| !moved(*n)).count()
+    };
+    let lost: usize = std::thread::scope(|scope| {
+        let workers: Vec<_> = (0..4).map(|worker| scope.spawn(move || move_all(worker))).collect();
+        workers.into_iter().map(|worker| worker.join().unwrap()).sum()
+    });
+    assert_eq!(lost, 0);
+}
+
 /// Catches a temporary file that nobody ever takes away: a process was killed between writing and linking it.
 #[tokio::test]
 async fn what_a_dead_process_left_is_listed_and_aborted() {
