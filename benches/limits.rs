@@ -33,7 +33,7 @@ fn memory(workers: usize) -> bool {
     let folder = tempfile::tempdir().unwrap();
     let (input, output) = (folder.path().join("in"), folder.path().join("out"));
     let (bytes, _) = articles(&input, argument("mb", 2_000), 4);
-    let usage = run(&pipeline(folder.path(), &input, &output, r#"["event_date"]"#), workers);
+    let usage = run(None, &pipeline(folder.path(), &input, &output, r#"["event_date"]"#), workers);
     let (megabytes, wall, cpu) = (bytes as f64 / 1e6, usage.wall, usage.cpu);
     let name = format!("memory, {workers} worker(s), {megabytes:.0} MB, {wall:.1} s, cpu {cpu:.1} s");
     judge(&name, usage.peak, MEMORY, "MiB")
@@ -44,7 +44,7 @@ fn start() -> bool {
         let folder = tempfile::tempdir().unwrap();
         let (input, output) = (folder.path().join("in"), folder.path().join("out"));
         articles(&input, 1, 1);
-        run(&pipeline(folder.path(), &input, &output, r#"["event_date"]"#), 1).wall
+        run(None, &pipeline(folder.path(), &input, &output, r#"["event_date"]"#), 1).wall
     });
     let (middle, least, most) = median(starts);
     judge(&format!("start, 1 MB ({least:.2}–{most:.2})"), middle, START, "s")

@@ -6,8 +6,10 @@
 //!    │                     rejects → encode → stage ──────────────┤
 //!    └────────────────────── progress ────────────────────────────┘
 //! ```
+//! Where the pipeline asks for it (`[balance]`), raw batches are spread over all workers between ingest and decode.
+//!
 //! Every worker builds the same dataflow; what differs is which splits it is given, and that worker 0 decides and commits.
-//! Only what goes into `commit` and the pre-aggregated averages crosses between workers.
+//! Only what goes into `commit` and the pre-aggregated averages crosses between workers unless more is asked for.
 
 use std::rc::Rc;
 use std::sync::Arc;
@@ -24,6 +26,7 @@ use millstream_operators::port::Queues;
 use millstream_operators::protocol::State;
 use millstream_operators::protocol::assign::Bounds;
 use millstream_operators::protocol::recover::Place;
+use millstream_operators::spread::spread;
 use millstream_operators::stage::{Staged, stage};
 use millstream_operators::validate::validate;
 use millstream_operators::{Batch, Port};
@@ -36,6 +39,7 @@ use tokio::runtime::Handle;
 use tokio_util::sync::CancellationToken;
 
 use crate::bridge::{self, Budget, OperatorEnd, TokioEnd};
+use crate::config::Exchange;
 use crate::exit::Fatal;
 use crate::log::committer::{self, Committing};
 use crate::stages::Stages;
@@ -181,6 +185,10 @@ impl Parts {
                 tasks::read::run(source, plan.budget.clone(), plan.committing.trouble.clone(), end)
             })
         });
+        let raw = match plan.stages.config().balance.exchange {
+            Exchange::None => raw,
+            Exchange::Batches => spread(raw),
+        };
         let (decoded, undecoded) = raw.decode(self.decoder);
         let (valid, invalid) = validate(decoded, plan.stages.validate());
         let (enriched, failed) = enrich(valid, plan.stages.enrich());

@@ -3,12 +3,17 @@
 //! The jitter is a function of what is tried and how often, so that calls about different things spread out and a seeded
 //! run stays the same.
 
+use std::future::Future;
 use std::time::Duration;
 
 use xxhash_rust::xxh3::xxh3_64;
 
+use crate::connector::StoreError;
+
 const FIRST: Duration = Duration::from_millis(50);
 const LONGEST: Duration = Duration::from_secs(10);
+/// How long somebody who waits for an answer lets a store be away.
+const PATIENCE: Duration = Duration::from_secs(10);
 
 /// The pauses of one thing that is tried again and again.
 #[derive(Debug)]
@@ -35,6 +40,21 @@ impl Pause {
         let jitter = jitter(why, self.tries);
         tokio::time::sleep(self.next.mul_f64(jitter)).await;
         self.next = (self.next * 2).min(LONGEST);
+    }
+}
+
+/// Makes a call that is safe to make again until the store answers, for as long as somebody may be kept waiting. (What is
+/// under way in a run has no such limit: there, whoever watches it sees that it is still trying.)
+pub async fn patiently<T, F>(call: impl Fn() -> F) -> Result<T, StoreError>
+where
+    F: Future<Output = Result<T, StoreError>>,
+{
+    let (began, mut pause) = (tokio::time::Instant::now(), Pause::default());
+    loop {
+        match call().await {
+            Err(error) if error.can_retry() && began.elapsed() < PATIENCE => pause.wait(&error.to_string()).await,
+            settled => return settled,
+        }
     }
 }
 

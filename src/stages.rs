@@ -12,7 +12,7 @@ use millstream_operators::average::{AverageSpec, Averager};
 use millstream_operators::decode::{DecodeOptions, Decoder};
 use millstream_operators::encode::{EncodeOptions, PathLimit};
 use millstream_operators::enrich::{Added, Columns, Enrich, Failure};
-use millstream_operators::reject;
+use millstream_operators::reject::{self, Stage};
 use millstream_operators::validate::{Rule, Rules, Validate, Verdict};
 use millstream_operators::{Batch, Origin, RawBatch, Reserve, Unlimited};
 
@@ -161,9 +161,9 @@ impl Through {
         let decoded = self.decoder.decode(raw);
         let mut rejects = Vec::new();
         if !decoded.refused.is_empty() {
-            rejects.push(reject::batch(raw, &decoded.refused));
+            rejects.push(reject::batch(raw, Stage::Decode, &decoded.refused));
         }
-        let batch = Batch { rows: decoded.rows, origin: Origin { raw: raw.clone(), kept: decoded.kept } };
+        let batch = Batch { rows: decoded.rows, origin: Origin { kept: decoded.kept, ..Origin::all(raw.clone()) } };
         let (valid, refused) = self.validate.apply(batch);
         rejects.extend(refused);
         let (enriched, refused) = self.enrich.apply(valid);

@@ -3,6 +3,7 @@
 //!
 //! Owns no figure and no limit. A process is watched through `/proc`, so these benches run on Linux.
 
+use std::ffi::OsStr;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -129,10 +130,17 @@ compression = "zstd(3)"
     path
 }
 
-/// `millstream run` on a pipeline, to its end.
-pub(crate) fn run(pipeline: &Path, workers: usize) -> Usage {
-    let mut command = Command::new(MILLSTREAM);
-    watch(command.arg("run").arg(pipeline).args(["--until-end", "-w", &workers.to_string()]))
+/// A program, its arguments still to come, on the first `cores` cores.
+pub(crate) fn on(cores: usize, program: impl AsRef<OsStr>) -> Command {
+    let mut command = Command::new("taskset");
+    command.args(["--cpu-list", &format!("0-{}", cores - 1)]).arg(program);
+    command
+}
+
+/// `millstream run` on a pipeline, to its end; on the first so many cores, or on all.
+pub(crate) fn run(cores: Option<usize>, pipeline: &Path, workers: usize) -> Usage {
+    let mut launch = cores.map_or_else(|| Command::new(MILLSTREAM), |cores| on(cores, MILLSTREAM));
+    watch(launch.arg("run").arg(pipeline).args(["--until-end", "-w", &workers.to_string()]))
 }
 
 /// All Parquet files below a folder.

@@ -11,7 +11,7 @@ use arrow::array::RecordBatch;
 use bytes::Bytes;
 
 use crate::position::{Position, Split};
-use crate::reject::Refusal;
+use crate::reject::{Refusal, Stage};
 
 /// The right to hold some bytes of memory, given back when dropped.
 ///
@@ -178,12 +178,14 @@ pub struct Origin {
     pub raw: Arc<RawBatch>,
     /// For each row its index in the raw batch; `None` where row `i` is record `i`.
     pub kept: Option<Arc<[u32]>>,
+    /// The stage that refused them, where they are reject rows.
+    pub refused_by: Option<Stage>,
 }
 
 impl Origin {
     /// All records of a raw batch.
     pub fn all(raw: Arc<RawBatch>) -> Self {
-        Origin { raw, kept: None }
+        Origin { raw, kept: None, refused_by: None }
     }
 
     /// The index in the raw batch of `row`.
@@ -199,7 +201,7 @@ impl Origin {
     /// The origin of those rows only whose indices are given, ascending.
     pub fn keep(&self, rows: &[u32]) -> Self {
         let kept = rows.iter().map(|row| self.record(*row as usize) as u32).collect();
-        Origin { raw: self.raw.clone(), kept: Some(kept) }
+        Origin { raw: self.raw.clone(), kept: Some(kept), refused_by: self.refused_by }
     }
 }
 

@@ -10,7 +10,7 @@ use timely::dataflow::Stream;
 
 use crate::batch::Batch;
 use crate::fork::{self, Refused};
-use crate::reject::Reason;
+use crate::reject::{Reason, Stage};
 
 /// A cell that could not be calculated.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -61,7 +61,7 @@ impl Enrich {
             field: Some(failure.column),
             message: failure.message,
         });
-        fork::part(Batch { rows, origin: batch.origin }, refused.collect())
+        fork::part(Batch { rows, origin: batch.origin }, Stage::Enrich, refused.collect())
     }
 }
 

@@ -16,7 +16,7 @@ use timely::dataflow::operators::generic::builder_rc::OperatorBuilder;
 use timely::progress::operate::FrontierInterest;
 
 use crate::batch::Batch;
-use crate::reject::{self, Reason, Refusal};
+use crate::reject::{self, Reason, Refusal, Stage};
 
 /// A row of a batch refused; unlike in a [`Refusal`], `row` is the row of the batch at hand.
 pub(crate) struct Refused {
@@ -26,9 +26,9 @@ pub(crate) struct Refused {
     pub(crate) message: String,
 }
 
-/// Parts a batch into the rows that stay and, where there are any, the refused ones as reject rows. `refused` ascends by
+/// Parts a batch into the rows that stay and, where there are any, the refused ones as reject rows of that stage. `refused` ascends by
 /// row, each row once.
-pub(crate) fn part(batch: Batch, refused: Vec<Refused>) -> (Batch, Option<Batch>) {
+pub(crate) fn part(batch: Batch, stage: Stage, refused: Vec<Refused>) -> (Batch, Option<Batch>) {
     if refused.is_empty() {
         return (batch, None);
     }
@@ -49,7 +49,7 @@ pub(crate) fn part(batch: Batch, refused: Vec<Refused>) -> (Batch, Option<Batch>
             message: refused.message,
         })
         .collect();
-    (Batch { rows, origin }, Some(reject::batch(&batch.origin.raw, &refusals)))
+    (Batch { rows, origin }, Some(reject::batch(&batch.origin.raw, stage, &refusals)))
 }
 
 /// An operator that parts each batch; kept rows go to the first stream, rejects to the second. Batches without rows

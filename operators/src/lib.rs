@@ -27,6 +27,7 @@ pub mod position;
 pub mod protocol;
 pub mod reject;
 pub mod schema;
+pub mod spread;
 pub mod stage;
 pub mod validate;
 

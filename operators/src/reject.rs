@@ -9,11 +9,12 @@ use std::sync::{Arc, LazyLock};
 
 use arrow::array::{BinaryBuilder, RecordBatch, StringBuilder, TimestampMicrosecondArray};
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef, TimeUnit};
+use serde::{Deserialize, Serialize};
 
 use crate::batch::{Batch, Origin, RawBatch, Records};
 
 /// Why a record was refused.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum Reason {
     /// It could not be read at all.
     Decode,
@@ -42,8 +43,19 @@ impl fmt::Display for Reason {
     }
 }
 
+/// Where in the flow a record was refused. Rejects of one stage come in the order of their split, those of several mix:
+/// so a rejects file tells its records by stage, and can be written again from them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Stage {
+    Decode,
+    Validate,
+    Enrich,
+    Limit,
+}
+
 /// One record refused.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Refusal {
     /// Its index in the raw batch.
     pub row: u32,
@@ -70,10 +82,11 @@ pub fn schema() -> SchemaRef {
     SCHEMA.clone()
 }
 
-/// The refused records of a raw batch as reject rows; `refusals` ascending by row.
-pub fn batch(raw: &Arc<RawBatch>, refusals: &[Refusal]) -> Batch {
+/// The records of a raw batch that a stage refused, as reject rows; `refusals` ascending by row.
+pub fn batch(raw: &Arc<RawBatch>, stage: Stage, refusals: &[Refusal]) -> Batch {
     let kept: Vec<u32> = refusals.iter().map(|refusal| refusal.row).collect();
-    Batch { rows: rows(raw, refusals), origin: Origin { raw: raw.clone(), kept: Some(kept.into()) } }
+    let origin = Origin { raw: raw.clone(), kept: Some(kept.into()), refused_by: Some(stage) };
+    Batch { rows: rows(raw, refusals), origin }
 }
 
 fn rows(raw: &RawBatch, refusals: &[Refusal]) -> RecordBatch {

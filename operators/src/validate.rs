@@ -10,7 +10,7 @@ use timely::dataflow::Stream;
 
 use crate::batch::Batch;
 use crate::fork::{self, Refused};
-use crate::reject::Reason;
+use crate::reject::{Reason, Stage};
 
 /// A rule as the user wrote it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -60,7 +60,7 @@ impl Validate {
                 refuse(rule, &verdict, &mut blame);
             }
         }
-        fork::part(batch, blame.into_iter().flatten().collect())
+        fork::part(batch, Stage::Validate, blame.into_iter().flatten().collect())
     }
 }
 

@@ -41,6 +41,8 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> Exit {
     };
     match checked(&arguments).and_then(|()| dispatch(arguments)) {
         Ok(exit) => exit,
+        // Whoever reads the answer (`| head`) has read enough.
+        Err(failure) if failure.is_broken_pipe() => Exit::Done,
         Err(failure) => {
             // Where stderr itself is gone, the exit code is all that is left to say.
             let _ = failure.write(&mut io::stderr().lock());

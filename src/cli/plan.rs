@@ -2,7 +2,7 @@
 
 use std::io::Write;
 
-use crate::config::Source;
+use crate::config::{Exchange, Source};
 use crate::stages::Stages;
 
 use super::{Failure, Plan, load};
@@ -48,9 +48,13 @@ fn boxes(stages: &Stages) -> Vec<Stage> {
     let sink = config.sink.location.path.written();
     let by = config.sink.partition.join(", ");
     let laid = if by.is_empty() { "one folder".to_owned() } else { format!("by {by}") };
+    let spread = match config.balance.exchange {
+        Exchange::None => "",
+        Exchange::Batches => ", of batches from all workers",
+    };
     vec![
         stage("ingest", source(&config.source), &[]),
-        stage("decode", format!("{} columns", config.schema.columns.len()), &["ingest"]),
+        stage("decode", format!("{} columns{spread}", config.schema.columns.len()), &["ingest"]),
         stage("validate", rules, &["decode"]),
         stage("enrich", columns, &["validate"]),
         stage("encode", format!("Parquet, {laid}"), &["enrich"]),

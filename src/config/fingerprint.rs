@@ -10,6 +10,7 @@ use xxhash_rust::xxh3::xxh3_64;
 
 use super::Config;
 use super::average::Average;
+use super::balance::Balance;
 use super::decode::{Csv, Decode};
 use super::epoch::Epoch;
 use super::expressions::Expression;
@@ -20,7 +21,9 @@ use super::source::{Files, Generate, Kinesis, Source};
 use super::text::Text;
 
 pub(super) fn of(config: &Config) -> u64 {
-    let Config { name, source, decode, schema, validate, enrich, averages, sink, rejects, epoch, limits, .. } = config;
+    let Config {
+        name, source, decode, schema, validate, enrich, averages, sink, rejects, epoch, limits, balance, ..
+    } = config;
     let mut form = Form::default();
     form.text("name", name);
     form.source(source);
@@ -35,6 +38,8 @@ pub(super) fn of(config: &Config) -> u64 {
     form.debug("epoch", (interval.as_millis(), max_bytes));
     let Limits { record, depth, memory: _ } = limits;
     form.debug("limits", (record, depth));
+    let Balance { exchange } = balance;
+    form.debug("exchange", exchange);
     xxh3_64(form.0.as_bytes())
 }
 

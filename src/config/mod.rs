@@ -10,6 +10,7 @@
 //! message show variables by name only; the environment is what the caller says it is.
 
 mod average;
+mod balance;
 mod cases;
 mod columns;
 mod decode;
@@ -36,6 +37,7 @@ mod units;
 use std::path::Path;
 
 pub use average::{Average, Bucket};
+pub use balance::{Balance, Exchange};
 pub use cases::{Case, Refused};
 pub use columns::ORIGIN;
 pub use decode::{Csv, Decode, Format, Packing};
@@ -74,6 +76,7 @@ const TOP: Spec = Spec {
         Key::optional("rejects", "", ""),
         Key::optional("epoch", "", ""),
         Key::optional("limits", "", ""),
+        Key::optional("balance", "", ""),
         Key::optional("observe", "", ""),
         Key::optional("test", "", ""),
     ],
@@ -97,6 +100,7 @@ pub struct Config {
     pub rejects: Location,
     pub epoch: Epoch,
     pub limits: Limits,
+    pub balance: Balance,
     pub observe: Observe,
     /// The `[[test]]` cases.
     pub tests: Vec<Case>,
@@ -165,6 +169,7 @@ fn sections(top: &Section<'_>) -> Config {
         tests: cases::read(top.open_each("test", &cases::SPEC), &validate),
         epoch: epoch::read(top.open("epoch", &epoch::SPEC)),
         limits: limits::read(top.open("limits", &limits::SPEC)),
+        balance: balance::read(top.open("balance", &balance::SPEC)),
         observe: observe::read(top.open("observe", &observe::SPEC)),
         schema,
         validate,

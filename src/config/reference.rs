@@ -1,7 +1,9 @@
 //! Everything that a pipeline file can say, for the docs and for the first file that `init` writes.
 
 use super::key::{Absent, Key, Spec};
-use super::{NAME, average, cases, decode, epoch, expressions, limits, observe, rejects, schema, sink, source};
+use super::{
+    NAME, average, balance, cases, decode, epoch, expressions, limits, observe, rejects, schema, sink, source,
+};
 
 /// The key at the top of the file.
 pub fn name() -> &'static Key {
@@ -21,6 +23,7 @@ pub fn sections() -> Vec<&'static Spec> {
         &rejects::SPEC,
         &epoch::SPEC,
         &limits::SPEC,
+        &balance::SPEC,
         &observe::SPEC,
         &cases::SPEC,
     ]);

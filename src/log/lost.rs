@@ -13,7 +13,7 @@ use millstream_operators::encode::{EncodeOptions, Encoder, Piece};
 use millstream_operators::protocol::commit::{FileRecord, Range, Replaced};
 use millstream_operators::protocol::recover::{Place, Unfinished};
 use millstream_operators::protocol::{Commit, State};
-use millstream_operators::{Batch, RawBatch, Split, Unlimited};
+use millstream_operators::{Batch, Position, RawBatch, Split, Unlimited};
 
 use crate::clock::Clock;
 use crate::connector::{Discovery, Outlet, Source, SplitInfo, Store};
@@ -98,11 +98,12 @@ async fn again(
     let before = read::state(&*places.data, read_by(&*places.data, lost).await? - 1).await?;
     let store = places.of(lost.place);
     let mut laying = Laying::new(stages, &**store, lost, name)?;
-    for range in &lost.file.ranges {
-        let info = splits.splits.iter().find(|split| split.name == range.split).cloned();
-        let info = info.unwrap_or_else(|| gone_from_discovery(&range.split));
-        let from = before.positions.get(&range.split).map(|split| split.at.clone()).or(info.from.clone());
-        let mut replay = Replay { range, laying: &mut laying, done: false, failed: None };
+    for ranges in lost.file.ranges.chunk_by(|a, b| a.split == b.split) {
+        let (split, Some(last)) = (&ranges[0].split, ranges.iter().map(|range| &range.last).max()) else { continue };
+        let info = splits.splits.iter().find(|info| info.name == *split).cloned();
+        let info = info.unwrap_or_else(|| gone_from_discovery(split));
+        let from = before.positions.get(split).map(|split| split.at.clone()).or(info.from.clone());
+        let mut replay = Replay { ranges, last, laying: &mut laying, done: false, failed: None };
         source.read(&info, from, &mut replay).await?;
         if let Some(fatal) = replay.failed.take() {
             return Err(fatal);
@@ -161,14 +162,15 @@ impl<'a> Laying<'a> {
         Ok(Laying { store, lost, through, encoder, epoch: name.epoch, partition, part: name.part, pieces: Vec::new() })
     }
 
-    fn push(&mut self, raw: &Arc<RawBatch>, range: &Range) -> Result<(), Fatal> {
+    fn push(&mut self, raw: &Arc<RawBatch>, ranges: &[Range]) -> Result<(), Fatal> {
         let outcome = self.through.apply(raw);
         let batches = match self.lost.place {
             Place::Data => vec![outcome.rows],
             Place::Rejects => outcome.rejects,
         };
-        for batch in batches {
-            self.encoder.push(self.epoch, &within(&batch, range)).map_err(|error| Fatal::Failed(error.to_string()))?;
+        let parts = batches.iter().flat_map(|batch| ranges.iter().map(|range| within(batch, range)));
+        for part in parts.filter(|part| part.rows.num_rows() > 0) {
+            self.encoder.push(self.epoch, &part).map_err(|error| Fatal::Failed(error.to_string()))?;
             self.keep();
         }
         Ok(())
@@ -220,11 +222,12 @@ impl<'a> Laying<'a> {
     }
 }
 
-/// The rows of a batch that lie in a range.
+/// The rows of a batch that lie in a range: those of a reject range only where the same stage refused them.
 fn within(batch: &Batch, range: &Range) -> Batch {
+    let same_stage = range.refused_by.is_none() || range.refused_by == batch.origin.refused_by;
     let inside = |row: &u32| {
         let at = batch.origin.position(*row as usize);
-        range.first <= at && at <= range.last
+        same_stage && range.first <= at && at <= range.last
     };
     let rows: Vec<u32> = (0..batch.rows.num_rows() as u32).filter(inside).collect();
     match (rows.first(), rows.last()) {
@@ -236,9 +239,11 @@ fn within(batch: &Batch, range: &Range) -> Batch {
     }
 }
 
-/// Takes a split's records until those of the range are all there.
+/// Takes a split's records until those of its ranges are all there.
 struct Replay<'a, 'b> {
-    range: &'a Range,
+    ranges: &'a [Range],
+    /// The last record of any of them.
+    last: &'a Position,
     laying: &'a mut Laying<'b>,
     done: bool,
     failed: Option<Fatal>,
@@ -252,8 +257,8 @@ impl Outlet for Replay<'_, '_> {
 
     async fn send(&mut self, batch: RawBatch) -> bool {
         let raw = Arc::new(batch);
-        self.done = raw.records.len().checked_sub(1).is_some_and(|last| raw.position(last) >= self.range.last);
-        if let Err(fatal) = self.laying.push(&raw, self.range) {
+        self.done = raw.records.len().checked_sub(1).is_some_and(|last| raw.position(last) >= *self.last);
+        if let Err(fatal) = self.laying.push(&raw, self.ranges) {
             self.failed = Some(fatal);
             self.done = true;
         }

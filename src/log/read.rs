@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use crate::connector::Store;
 use crate::exit::Fatal;
 use crate::log::{HINT, commit_key};
-use crate::retry::Pause;
+use crate::retry::{Pause, patiently};
 
 /// What the hint object says.
 #[derive(Serialize, Deserialize)]
@@ -41,13 +41,14 @@ pub async fn end(store: &dyn Store) -> Result<u64, Fatal> {
 
 /// A hint is only believed when the commit that it names is there.
 async fn hinted(store: &dyn Store) -> Result<u64, Fatal> {
-    let Some(bytes) = store.get(HINT).await? else { return Ok(0) };
+    let Some(bytes) = patiently(|| store.get(HINT)).await? else { return Ok(0) };
     let hint = serde_json::from_slice::<Hint>(&bytes).map_or(0, |hint| hint.commit);
     Ok(if hint > 0 && exists(store, hint).await? { hint } else { 0 })
 }
 
 async fn exists(store: &dyn Store, commit: u64) -> Result<bool, Fatal> {
-    Ok(store.look(&commit_key(commit)).await?.is_some())
+    let key = commit_key(commit);
+    Ok(patiently(|| store.look(&key)).await?.is_some())
 }
 
 /// Why something of ours was taken away: a newer generation cleans up after an older one, and that is what a process which
@@ -79,7 +80,7 @@ pub async fn leave_hint(store: &dyn Store, commit: u64) {
 pub async fn commit(store: &dyn Store, number: u64) -> Result<(Commit, Bytes), Fatal> {
     let key = commit_key(number);
     let missing = || Fatal::Log(format!("{key} is missing from {}: the log has a gap", store.name()));
-    let bytes = store.get(&key).await?.ok_or_else(missing)?;
+    let bytes = patiently(|| store.get(&key)).await?.ok_or_else(missing)?;
     let commit = Commit::from_bytes(&bytes)
         .map_err(|error| Fatal::Log(format!("{key} in {} is not a commit: {error}", store.name())))?;
     Ok((commit, bytes))

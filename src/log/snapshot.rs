@@ -9,12 +9,13 @@ use millstream_operators::protocol::{SnapshotRef, State};
 use crate::connector::Store;
 use crate::exit::Fatal;
 use crate::log::read;
+use crate::retry::patiently;
 
 /// Reads a snapshot that a commit names.
 pub async fn read(store: &dyn Store, snapshot: &SnapshotRef) -> Result<State, Fatal> {
     let key = &snapshot.key;
     let missing = || Fatal::Log(format!("{key} is missing from {}: a commit names it", store.name()));
-    let bytes = store.get(key).await?.ok_or_else(missing)?;
+    let bytes = patiently(|| store.get(key)).await?.ok_or_else(missing)?;
     serde_json::from_slice(&bytes)
         .map_err(|error| Fatal::Log(format!("{key} in {} is not a snapshot: {error}", store.name())))
 }

@@ -50,6 +50,7 @@ pub(super) fn data(
         file_bytes: sink.file_size,
         choices: choices(config, &schema),
         metadata: metadata(config),
+        apart: config.balance.exchange == config::Exchange::Batches,
         ..EncodeOptions::new(schema, reserve)
     }
 }
@@ -58,6 +59,7 @@ pub(super) fn rejects(config: &Config, schema: SchemaRef, reserve: Arc<dyn Reser
     EncodeOptions {
         compression: compression(config.sink.compression),
         metadata: metadata(config),
+        apart: config.balance.exchange == config::Exchange::Batches,
         ..EncodeOptions::new(schema, reserve)
     }
 }

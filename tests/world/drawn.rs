@@ -13,6 +13,8 @@ use rand::rngs::StdRng;
 pub(crate) enum Destiny {
     /// In a call of this kind, on this side of it, after so many of them.
     Killed { operation: Operation, when: When, left: u32 },
+    /// Before it makes a file of its own visible, after so many of them: of the first, when it writes a lost one again.
+    KilledPublishing { left: u32 },
     /// After so many moments, wherever it is then.
     KilledAt(u32),
     /// A token asks it to stop.
@@ -54,7 +56,7 @@ pub(crate) fn destiny(rng: &mut StdRng) -> Destiny {
 }
 
 /// Killed in a call of one kind; seldom made calls die early.
-pub(crate) fn killed(rng: &mut StdRng, operation: Operation) -> Destiny {
+fn killed(rng: &mut StdRng, operation: Operation) -> Destiny {
     let most = match operation {
         Operation::Delete | Operation::Uploads | Operation::Abort => 2,
         Operation::Put => 3,
@@ -63,6 +65,26 @@ pub(crate) fn killed(rng: &mut StdRng, operation: Operation) -> Destiny {
     };
     let when = if rng.random() { When::Before } else { When::After };
     Destiny::Killed { operation, when, left: rng.random_range(0..most) }
+}
+
+impl Destiny {
+    /// What says at each step of a call whether the process dies there.
+    pub(crate) fn halt(self) -> Box<dyn FnMut(Operation, When) -> bool + Send> {
+        let (operation, when, mut left) = match self {
+            Destiny::Killed { operation, when, left } => (operation, when, left),
+            Destiny::KilledPublishing { left } => (Operation::Complete, When::Before, left),
+            _ => return Box::new(|_, _| false),
+        };
+        let mut begun = !matches!(self, Destiny::KilledPublishing { .. });
+        Box::new(move |called, at| {
+            begun |= called == Operation::Begin;
+            if !begun || (called, at) != (operation, when) {
+                return false;
+            }
+            left = left.wrapping_sub(1);
+            left == u32::MAX
+        })
+    }
 }
 
 /// A pipeline whose epochs, files and memory are small.
@@ -106,6 +128,8 @@ row_group_size = "4KiB"
 [epoch]
 interval = "{interval}"
 max_bytes = "{max_bytes}"
+[balance]
+exchange = "{exchange}"
 [limits]
 record = "4KiB"
 memory = "{memory}"
@@ -114,6 +138,7 @@ memory = "{memory}"
         compression = one_of(&["none", "snappy", "zstd(1)"]),
         file_size = one_of(&["2KiB", "8KiB", "1MiB"]),
         interval = one_of(&["500ms", "2s", "30s"]),
+        exchange = one_of(&["none", "none", "batches"]),
         max_bytes = one_of(&["1KiB", "2KiB", "2KiB", "1MiB"]),
         memory = one_of(&["4KiB", "64KiB", "4MiB"]),
     );

@@ -20,7 +20,7 @@ const MADE: [Operation; 10] = [
 ];
 
 /// What has to happen in 200 worlds.
-const EXPECTED: [&str; 24] = [
+const EXPECTED: [&str; 25] = [
     "1 worker",
     "2 workers",
     "3 workers",
@@ -43,6 +43,7 @@ const EXPECTED: [&str; 24] = [
     "killed between calls",
     "upload vanished",
     "lost file written again",
+    "lost file lost again",
     "snapshot read at a start",
     "old upload aborted",
 ];

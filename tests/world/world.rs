@@ -1,6 +1,6 @@
 //! One world: a lake, two stores, a clock, and lives of the pipeline that follow and meet each other.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -8,6 +8,7 @@ use std::time::Duration;
 use millstream::clock::Clock;
 use millstream::connector::memory::source::{Lake, MemorySource};
 use millstream::connector::memory::{Call, Chance, Fate, Faults, MemoryStore, Unreliable, When};
+use millstream::connector::store::Upload;
 use millstream::connector::{Bounds, SourceError, Store};
 use millstream::exit::Fatal;
 use millstream::log::{Places, verify};
@@ -15,6 +16,7 @@ use millstream::run::Options;
 use millstream::stages::Stages;
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
+use serde_json::Value;
 use tokio::runtime::{Builder, Runtime};
 use tokio_util::sync::CancellationToken;
 use xxhash_rust::xxh3::xxh3_64_with_seed;
@@ -50,6 +52,10 @@ pub(crate) struct World {
     born: u64,
     /// What of each split was there when a bounded life began.
     seen: BTreeMap<u64, BTreeMap<String, u64>>,
+    /// Whether a rule of the stores takes uploads away after every life, and lives like to die when they publish.
+    ruled: bool,
+    /// Uploads that no commit names, found between lives: the next start is to abort them.
+    stale: BTreeSet<String>,
     story: Story,
 }
 
@@ -83,6 +89,8 @@ impl World {
             lives: Vec::new(),
             born: 0,
             seen: BTreeMap::new(),
+            ruled: rng.random_range(0..4) == 0,
+            stale: BTreeSet::new(),
             story: Story::default(),
             rng,
             rt,
@@ -92,11 +100,10 @@ impl World {
     /// Lives it through, to the last record.
     pub(crate) fn run(mut self) -> Story {
         for _ in 0..self.rng.random_range(2..6) {
-            let destiny = drawn::destiny(&mut self.rng);
-            let destiny = if self.lifecycle() && self.rng.random() {
-                drawn::killed(&mut self.rng, millstream::connector::memory::Operation::Complete)
-            } else {
-                destiny
+            self.lifecycle();
+            let destiny = match self.ruled && self.rng.random() {
+                true => Destiny::KilledPublishing { left: self.rng.random_range(0..3) },
+                false => drawn::destiny(&mut self.rng),
             };
             self.birth(destiny);
             self.until_next();
@@ -139,17 +146,11 @@ impl World {
 
     /// The stores as a new process sees them, which dies where it is destined to.
     fn process(&self, destiny: Destiny) -> (Places, Arc<Unreliable>) {
-        let left = Mutex::new(if let Destiny::Killed { left, .. } = destiny { left } else { 0 });
+        let halt = Mutex::new(destiny.halt());
         let trace = self.trace.clone();
         let halt = move |call: &Call<'_>, at: When| {
             mix(&trace, &format!("{call:?} {at:?}"));
-            let Destiny::Killed { operation, when, .. } = destiny else { return false };
-            if (operation, when) != (call.operation, at) {
-                return false;
-            }
-            let mut left = left.lock().unwrap();
-            *left = left.wrapping_sub(1);
-            *left == u32::MAX
+            halt.lock().unwrap()(call.operation, at)
         };
         let data = Arc::new(Unreliable::new(Arc::new(self.data.clone()), self.faults.clone()).with_halt(halt));
         let rejects = Arc::new(data.beside(Arc::new(self.rejects.clone())));
@@ -178,7 +179,9 @@ impl World {
                     self.story.happened("killed between calls");
                 }
                 // The call that it was to die in does not come.
-                Destiny::Killed { .. } if life.moments > 4_000 => life.process.kill(),
+                Destiny::Killed { .. } | Destiny::KilledPublishing { .. } if life.moments > 4_000 => {
+                    life.process.kill()
+                }
                 _ => {}
             }
         }
@@ -323,9 +326,8 @@ impl World {
                 if !claimed["snapshot"].is_null() {
                     self.story.happened("snapshot read at a start");
                 }
-                if claimed["replaces"].is_array() {
-                    self.story.happened("lost file written again");
-                }
+                self.written_again(&log, claimed);
+                self.aborted();
                 self.check(log.len() as u64 == commit);
             }
             News::Clean { generation } => {
@@ -385,26 +387,50 @@ impl World {
         }
     }
 
-    /// A rule of the store takes away an upload that is committed and not yet complete; tells whether it did.
-    fn lifecycle(&mut self) -> bool {
-        if self.lives.iter().any(|life| !life.is_over()) || self.rng.random() {
-            return false;
-        }
-        let log = oracle::commits(&self.data.objects());
-        let mut took = false;
-        for (store, field) in [(&self.data, "files"), (&self.rejects, "rejects")] {
-            for upload in self.rt.block_on(store.uploads("")).unwrap() {
-                let named = |file: &serde_json::Value| file["upload"] == upload.id;
-                let committed = log.iter().filter_map(|commit| commit[field].as_array()).flatten().any(named);
-                if committed && self.rng.random() {
-                    self.rt.block_on(store.abort(&upload)).unwrap();
-                    self.story.happened("upload vanished");
-                    took = true;
-                } else if !committed {
-                    self.story.happened("old upload aborted");
-                }
+    /// Counts what a start wrote again, of what was written for the first time and of what stood in for it.
+    fn written_again(&mut self, log: &[Value], claimed: &Value) {
+        let replaced = |commit: &Value| commit["replaces"].as_array().cloned().unwrap_or_default();
+        for lost in replaced(claimed) {
+            self.story.happened("lost file written again");
+            if log.iter().flat_map(replaced).any(|earlier| earlier["by"] == lost["path"]) {
+                self.story.happened("lost file lost again");
             }
         }
-        took
+    }
+
+    /// Counts the old uploads that a start has aborted.
+    fn aborted(&mut self) {
+        let there: BTreeSet<String> = self.uploads().map(|(_, upload)| upload.id).collect();
+        let gone: Vec<String> = self.stale.iter().filter(|id| !there.contains(*id)).cloned().collect();
+        for id in gone {
+            self.stale.remove(&id);
+            self.story.happened("old upload aborted");
+        }
+    }
+
+    /// Every upload under way, and the field of a commit that would name it.
+    fn uploads(&self) -> impl Iterator<Item = (&'static str, Upload)> + use<> {
+        let of = |store: &MemoryStore| self.rt.block_on(store.uploads("")).unwrap();
+        let (data, rejects) = (of(&self.data), of(&self.rejects));
+        let data = data.into_iter().map(|upload| ("files", upload));
+        data.chain(rejects.into_iter().map(|upload| ("rejects", upload)))
+    }
+
+    /// A rule of the store may take away uploads that are committed and not yet complete.
+    fn lifecycle(&mut self) {
+        if self.lives.iter().any(|life| !life.is_over()) || !(self.ruled || self.rng.random_range(0..4) == 0) {
+            return;
+        }
+        let log = oracle::commits(&self.data.objects());
+        for (field, upload) in self.uploads() {
+            let named = |file: &Value| file["upload"] == upload.id;
+            if !log.iter().filter_map(|commit| commit[field].as_array()).flatten().any(named) {
+                self.stale.insert(upload.id);
+            } else if self.rng.random() {
+                let store = if field == "files" { &self.data } else { &self.rejects };
+                self.rt.block_on(store.abort(&upload)).unwrap();
+                self.story.happened("upload vanished");
+            }
+        }
     }
 }

@@ -18,7 +18,7 @@ use timely::progress::operate::FrontierInterest;
 
 use super::{Decode, Part};
 use crate::batch::{Batch, Origin, RawBatch};
-use crate::reject;
+use crate::reject::{self, Stage};
 
 /// Decoding as a step of a dataflow.
 pub trait DecodeStream<'scope, T: Timestamp> {
@@ -114,9 +114,9 @@ impl<T: Timestamp> Waiting<T> {
     /// Decodes the next part: its rows and its rejects, where there are some, and where the part after it begins.
     fn part(&self, decoder: &mut impl Decode) -> (Option<Batch>, Option<Batch>, Option<usize>) {
         let Part { decoded, next } = decoder.part(&self.raw, self.from);
-        let origin = Origin { raw: self.raw.clone(), kept: decoded.kept };
+        let origin = Origin { kept: decoded.kept, ..Origin::all(self.raw.clone()) };
         let rows = (decoded.rows.num_rows() > 0).then_some(Batch { rows: decoded.rows, origin });
-        let refused = (!decoded.refused.is_empty()).then(|| reject::batch(&self.raw, &decoded.refused));
+        let refused = (!decoded.refused.is_empty()).then(|| reject::batch(&self.raw, Stage::Decode, &decoded.refused));
         (rows, refused, next)
     }
 }

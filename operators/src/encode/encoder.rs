@@ -114,7 +114,7 @@ impl Encoder {
             // Rows of a step, from the average size of a row; the rest of a small batch goes in one.
             let step = ((room as u128 * total as u128).div_ceil(bytes as u128) as usize).clamp(1, total - at);
             let part = if step == total { rows.clone() } else { rows.slice(at, step) };
-            open.note(&batch.origin, group.row(at), group.row(at + step - 1), step as u64);
+            open.note(&batch.origin, group.row(at), group.row(at + step - 1), step as u64, self.shape.options.apart);
             open.add(part, bytes * step / total, &self.shape)?;
             open.touched = self.clock;
             at += step;

@@ -5,6 +5,7 @@
 //! What must stay true: rows come out in the order in which they went in; `held` is all the memory that the file has.
 
 use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 use std::sync::Arc;
 
 use arrow::array::{Array, RecordBatch};
@@ -21,7 +22,8 @@ use super::partition::Values;
 use super::piece::{FileId, Piece, Range, Summary};
 use super::spool::Spool;
 use crate::batch::Origin;
-use crate::position::Split;
+use crate::position::{Position, Split};
+use crate::reject::Stage;
 
 /// What the files of an encoder have in common.
 pub(super) struct Shape {
@@ -43,12 +45,16 @@ pub(super) struct OpenFile {
     /// Bytes of rows in the open row group, in Arrow memory.
     group_bytes: usize,
     rows: u64,
-    ranges: BTreeMap<Split, Range>,
+    ranges: BTreeMap<Whence, Range>,
     /// Pieces cut so far.
     pieces: u32,
     /// When rows last came, by the encoder's count.
     pub(super) touched: u64,
 }
+
+/// What records of a range have in common: their split, for rejects the stage that refused them, and where the batches
+/// between may have gone to other workers, the batch.
+type Whence = (Split, Option<Stage>, Option<Position>);
 
 enum State {
     Waiting { rows: Vec<RecordBatch>, bytes: usize },
@@ -127,19 +133,21 @@ impl OpenFile {
         shape.options.row_group_bytes.saturating_sub(self.group_bytes)
     }
 
-    /// Notes that the rows about to be added come from `first` to `last`.
-    pub(super) fn note(&mut self, origin: &Origin, first: usize, last: usize, rows: u64) {
+    /// Notes that the rows about to be added come from `first` to `last`; `apart`: other batches of their split may have
+    /// gone to other workers.
+    pub(super) fn note(&mut self, origin: &Origin, first: usize, last: usize, rows: u64, apart: bool) {
         let (first, last) = (origin.position(first), origin.position(last));
-        let split = &origin.raw.split;
+        let (split, refused_by) = (origin.raw.split.clone(), origin.refused_by);
         self.rows += rows;
-        match self.ranges.get_mut(split) {
-            Some(range) => {
+        match self.ranges.entry((split.clone(), refused_by, apart.then(|| origin.raw.until.clone()))) {
+            Entry::Occupied(mut range) => {
+                let range = range.get_mut();
                 range.rows += rows;
                 range.first = first.min(range.first.clone());
                 range.last = last.max(range.last.clone());
             }
-            None => {
-                self.ranges.insert(split.clone(), Range { split: split.clone(), first, last, rows });
+            Entry::Vacant(none) => {
+                none.insert(Range { split, refused_by, first, last, rows });
             }
         }
     }

@@ -15,7 +15,7 @@ use super::options::EncodeError;
 use super::path::{self, LONGEST_PART, LONGEST_PATH};
 use crate::batch::Batch;
 use crate::fork::{self, Refused};
-use crate::reject::Reason;
+use crate::reject::{Reason, Stage};
 
 /// Parts batches into rows that can be filed and rejects.
 pub struct PathLimit {
@@ -38,7 +38,7 @@ impl PathLimit {
             return (batch, None);
         }
         let refused = (0..batch.rows.num_rows()).filter_map(|row| self.look(&batch.rows, row)).collect();
-        fork::part(batch, refused)
+        fork::part(batch, Stage::Limit, refused)
     }
 
     fn surely_fits(&self, rows: &RecordBatch) -> bool {

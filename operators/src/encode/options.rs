@@ -41,6 +41,9 @@ pub struct EncodeOptions {
     pub reserve: Arc<dyn Reserve>,
     /// How many files may have a Parquet writer at once; each has a compressor of a megabyte or so per large column.
     pub max_open: usize,
+    /// Whether batches of a split between those that come here go to other workers: then a file says of each batch which of
+    /// its records it holds, and not only of the first and the last one.
+    pub apart: bool,
     /// Who writes; both are part of every name, so that no two writers ever write one key.
     pub worker: usize,
     pub generation: u64,
@@ -96,6 +99,7 @@ impl EncodeOptions {
             memory: 128 * MIB,
             reserve,
             max_open: 16,
+            apart: false,
             worker: 0,
             generation: 0,
         }

@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::position::{Position, Split};
 use crate::protocol::recover::Place;
+use crate::reject::Stage;
 
 /// One entry of the commit log.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -77,6 +78,9 @@ pub struct FileRecord {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Range {
     pub split: Split,
+    /// The stage that refused the records, in a file of rejects.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub refused_by: Option<Stage>,
     /// The first and the last record of the split in the file.
     pub first: Position,
     pub last: Position,

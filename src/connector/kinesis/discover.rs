@@ -4,10 +4,12 @@
 //! whose reading was not finished is gone; a shard's parent came and went unseen; the stream is another one of the same name.
 
 use std::collections::BTreeSet;
+use std::time::Duration;
 
 use aws_sdk_kinesis::types;
 use millstream_operators::Split;
 use millstream_operators::protocol::state::SplitState;
+use tokio::time::Instant;
 
 use super::aggregate::HashKeys;
 use super::place::Place;
@@ -68,9 +70,18 @@ pub(super) fn split(stream: &str, shard: &str) -> Split {
 pub(super) struct Looking {
     streams: BTreeSet<String>,
     seen: BTreeSet<Split>,
+    last: Option<Instant>,
 }
 
 impl Looking {
+    /// When to look next, if that is wanted now; looks lie at least `apart`.
+    pub(super) fn next(&mut self, apart: Duration) -> Instant {
+        let now = Instant::now();
+        let next = self.last.map_or(now, |last| now.max(last + apart));
+        self.last = Some(next);
+        next
+    }
+
     /// Holds a listing against what the log tells; `now` is in microseconds.
     pub(super) fn check(
         &mut self,

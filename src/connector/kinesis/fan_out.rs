@@ -2,7 +2,8 @@
 //!
 //! Owns the consumer's registration and the life of a subscription, which ends after five minutes or sooner and is made again.
 //! What must stay true: a subscription begins where the last one had come to, and what it repeats is left out; it is not made
-//! again sooner than the service takes it.
+//! again sooner than the service takes it. A shard that is known to be closed and has nothing to say is polled for the rest,
+//! so that its end is certain even where the word of it was lost.
 
 use std::time::Duration;
 
@@ -14,6 +15,7 @@ use tokio::time::{Instant, sleep, sleep_until};
 use super::failure::{Failure, Kind};
 use super::intake::Intake;
 use super::pace::{Answer, Pace};
+use super::poll;
 use super::start::From;
 use super::stream::Stream;
 use crate::connector::{End, SourceError};
@@ -30,13 +32,17 @@ const TURN: Duration = Duration::from_secs(1);
 pub(super) async fn read(intake: &mut Intake<'_>, consumer: &str) -> Result<End, SourceError> {
     let stream = intake.stream.clone();
     let consumer = stream.consumer.get_or_try_init(|| registered(&stream, consumer)).await?;
-    let mut subscribing = Subscribing { consumer, pace: Pace::new(), pause: Pause::default(), goes_on_at: None };
+    let mut subscribing =
+        Subscribing { consumer, pace: Pace::new(), pause: Pause::default(), goes_on_at: None, over: false };
     loop {
         let made = Instant::now();
         if let Some(mut events) = subscribing.subscribe(intake).await?
             && let Some(end) = subscribing.listen(&mut events, intake).await?
         {
             return Ok(end);
+        }
+        if subscribing.over {
+            return poll::read(intake).await;
         }
         sleep_until(made + AGAIN).await;
     }
@@ -48,6 +54,8 @@ struct Subscribing<'a> {
     pause: Pause,
     /// Where the last subscription had come to, as it said.
     goes_on_at: Option<String>,
+    /// Whether the shard is closed, and nothing more came of it.
+    over: bool,
 }
 
 impl Subscribing<'_> {
@@ -106,8 +114,9 @@ impl Subscribing<'_> {
             let Some((event, permit)) = next(events, reserved, intake).await else { return Ok(Some(End::Stopped)) };
             match event {
                 Some(event) => {
-                    if let Some(end) = self.take(event, permit, reserved, intake).await? {
-                        return Ok(Some(end));
+                    let end = self.take(event, permit, reserved, intake).await?;
+                    if end.is_some() || self.over {
+                        return Ok(end);
                     }
                 }
                 None => return Ok(None),
@@ -132,6 +141,10 @@ impl Subscribing<'_> {
         let closed = next.is_empty() || event.child_shards.is_some_and(|children| !children.is_empty());
         let end = match records {
             0 if behind || closed => None,
+            0 if intake.stream.is_closed(&intake.shard) => {
+                self.over = true;
+                None
+            }
             0 => {
                 drop(permit);
                 intake.at_the_tip(time).await

@@ -22,6 +22,9 @@ mod pace;
 mod place;
 mod poll;
 mod retention;
+#[cfg(test)]
+#[allow(clippy::unwrap_used, clippy::panic)]
+mod stand_in;
 mod start;
 mod stream;
 pub mod write;
@@ -33,6 +36,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use millstream_operators::Position;
 use millstream_operators::protocol::State;
+use tokio::time::sleep_until;
 
 use self::discover::Looking;
 use self::meter::Meters;
@@ -45,6 +49,9 @@ use crate::connector::{Bounds, Discovery, End, Outlet, Source, SourceError, Spli
 
 /// How long to wait between two looks; a shard that ends is looked after at once.
 const INTERVAL: Duration = Duration::from_secs(10);
+
+/// The shortest time between two looks, however many shards end at once.
+const SOONEST: Duration = Duration::from_millis(500);
 
 /// Where reading begins in a shard of which nothing is committed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -126,6 +133,8 @@ impl Source for Kinesis {
     }
 
     async fn discover(&self) -> Result<Discovery, SourceError> {
+        let soonest = self.looking.lock().unwrap_or_else(PoisonError::into_inner).next(SOONEST);
+        sleep_until(soonest).await;
         let (told, now) = (self.told(), (self.options.clock)());
         let mut splits = Vec::new();
         for stream in &self.streams {

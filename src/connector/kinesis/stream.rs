@@ -1,7 +1,7 @@
 //! One stream and the calls that reading it takes.
 //!
-//! Owns the client, whether a stream is called by name or by ARN, and what is kept in mind of it: its retention, the hash keys
-//! of its shards. Decides nothing: a failed call is told as what it was, except where any caller would do the same.
+//! Owns the client, whether a stream is called by name or by ARN, and what is kept in mind of it and of
+//! its shards. Decides nothing: a failed call is told as what it was, except where any caller would do the same.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -86,7 +86,8 @@ pub(super) struct Stream {
     pub(super) consumer: OnceCell<String>,
     /// What it said of itself last.
     said: Mutex<Option<Summary>>,
-    keys: Mutex<BTreeMap<String, HashKeys>>,
+    /// The shards as they were listed last.
+    shards: Mutex<BTreeMap<String, Shard>>,
 }
 
 impl Stream {
@@ -106,8 +107,8 @@ impl Stream {
                 );
             settings.set_region(id.region().map(Region::new).or(shared.region().cloned()));
             let client = Client::from_conf(settings.build());
-            let (consumer, said, keys) = (OnceCell::new(), Mutex::default(), Mutex::default());
-            Arc::new(Stream { id, client, consumer, said, keys })
+            let (consumer, said, shards) = (OnceCell::new(), Mutex::default(), Mutex::default());
+            Arc::new(Stream { id, client, consumer, said, shards })
         };
         Ok(ids.into_iter().map(stream).collect())
     }
@@ -126,7 +127,7 @@ impl Stream {
                     shards.extend(page.shards.unwrap_or_default().iter().map(Shard::read));
                     next = page.next_token;
                     if next.is_none() {
-                        self.remember_keys(&shards);
+                        self.remember(&shards);
                         return Ok(shards);
                     }
                 }
@@ -192,19 +193,27 @@ impl Stream {
 
     /// The hash keys of a shard, where records lie by their keys.
     pub(super) async fn keys(&self, shard: &str) -> Result<HashKeys, SourceError> {
-        let known = || self.keys.lock().unwrap_or_else(PoisonError::into_inner).get(shard).copied();
         if !self.known().await?.by_key {
             return Ok(HashKeys::ALL);
         }
-        if known().is_none() {
+        if self.listed(shard).is_none() {
             self.list().await?;
         }
-        Ok(known().unwrap_or(HashKeys::ALL))
+        Ok(self.listed(shard).map_or(HashKeys::ALL, |shard| shard.keys))
     }
 
-    fn remember_keys(&self, shards: &[Shard]) {
-        let mut keys = self.keys.lock().unwrap_or_else(PoisonError::into_inner);
-        *keys = shards.iter().map(|shard| (shard.id.clone(), shard.keys)).collect();
+    /// Whether a shard was closed when the stream was last looked at.
+    pub(super) fn is_closed(&self, shard: &str) -> bool {
+        self.listed(shard).is_some_and(|shard| shard.closed)
+    }
+
+    fn listed(&self, shard: &str) -> Option<Shard> {
+        self.shards.lock().unwrap_or_else(PoisonError::into_inner).get(shard).cloned()
+    }
+
+    fn remember(&self, shards: &[Shard]) {
+        let shards = shards.iter().map(|shard| (shard.id.clone(), shard.clone())).collect();
+        *self.shards.lock().unwrap_or_else(PoisonError::into_inner) = shards;
     }
 
     /// An iterator that begins there.

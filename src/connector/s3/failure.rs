@@ -82,6 +82,8 @@ impl Answer {
                     | "RequestTimeTooSkewed"
                     | "ExpiredToken"
                     | "ExpiredTokenException"
+                    // versitygw's word also for a folder that another call clears away at the same moment.
+                    | "ExistingObjectIsDirectory"
             )
     }
 

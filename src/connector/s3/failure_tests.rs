@@ -87,7 +87,12 @@ async fn a_lost_answer_to_a_create_is_unclear_and_not_sent_again() {
 
 #[tokio::test]
 async fn a_create_that_did_not_happen_is_tried_again() {
-    for (status, code) in [(409, "ConditionalRequestConflict"), (503, "SlowDown"), (429, "TooManyRequests")] {
+    for (status, code) in [
+        (409, "ConditionalRequestConflict"),
+        (409, "ExistingObjectIsDirectory"),
+        (503, "SlowDown"),
+        (429, "TooManyRequests"),
+    ] {
         let (answer, requests) = create(vec![Act::Answer(status, error(code)), Act::Answer(200, "")]).await;
         assert!(matches!(answer, Ok(Created::New)), "{answer:?}");
         assert_eq!(requests, 2);

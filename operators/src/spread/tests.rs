@@ -1,0 +1,109 @@
+//! What breaks when these fail: a batch that arrives on another worker as something else than was sent, twice, or not at all.
+#![allow(clippy::unwrap_used)]
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex};
+
+use arrow::array::{ArrayRef, Int64Array, RecordBatch};
+use bytes::Bytes;
+use timely::CommunicationConfig;
+use timely::bytes::arc::BytesMut;
+use timely::dataflow::channels::ContainerBytes;
+use timely::dataflow::operators::vec::Input;
+use timely::dataflow::operators::{Inspect, Probe};
+
+use super::{Parcels, spread};
+use crate::batch::{Permit, Positions, RawBatch, Records};
+use crate::position::Position;
+use crate::reject::{Reason, Refusal};
+
+fn batch(split: &str, records: Records, positions: Positions) -> RawBatch {
+    let refusal = |reason| Refusal { row: 1, reason, field: Some("a.b".into()), message: "of no use".to_owned() };
+    RawBatch {
+        split: split.into(),
+        records,
+        positions,
+        until: Position::new("49590338271490256608559692538361571095921575989136588898.7#x"),
+        arrived_at: -7,
+        refused: vec![refusal(Reason::TooLarge), refusal(Reason::Rule("r".into()))],
+        header: Some("a,b".into()),
+        permit: Permit::free(),
+        size: 99,
+    }
+}
+
+fn framed() -> RawBatch {
+    let records = Records::Framed { data: "one\ntwo\n\nthree".into(), spans: vec![(0, 3), (4, 7), (9, 14), (9, 9)] };
+    batch("file", records, Positions::Offsets { base: 1 << 40 })
+}
+
+fn payloads(count: u64) -> RawBatch {
+    let payloads = (0..count).map(|n| Bytes::from(vec![n as u8; n as usize * 7])).collect();
+    let each = (0..count).map(|n| Position::at(n).with_note("note")).collect();
+    batch("shard", Records::Payloads(payloads), Positions::Each(each))
+}
+
+fn rows() -> RawBatch {
+    let numbers = Arc::new(Int64Array::from(vec![Some(1), None, Some(3)])) as ArrayRef;
+    let rows = RecordBatch::try_from_iter_with_nullable([("n", numbers, true)]).unwrap().slice(1, 2);
+    batch("rows", Records::Rows(rows), Positions::Counted { first: 5 })
+}
+
+/// Everything that a batch says.
+fn told(batch: &RawBatch) -> String {
+    let records: Vec<_> = (0..batch.records.len()).map(|n| (batch.records.payload(n), batch.position(n))).collect();
+    let rows = if let Records::Rows(rows) = &batch.records { format!("{rows:?}") } else { String::new() };
+    let (split, until, size) = (&batch.split, batch.until.as_str(), batch.size);
+    format!("{split} {records:?} {rows} {until} {} {:?} {:?} {size}", batch.arrived_at, batch.refused, batch.header)
+}
+
+#[test]
+fn what_is_read_is_what_was_written() {
+    let batches: Vec<_> = [framed(), payloads(0), payloads(40), rows()].map(Arc::new).into();
+    let parcels = Parcels::new(batches.clone());
+    let mut written = Vec::new();
+    let length = parcels.length_in_bytes();
+    parcels.into_bytes(&mut written);
+    assert_eq!((length, length % 8), (written.len(), 0));
+    let read = Parcels::from_bytes(BytesMut::from(written).freeze()).into_batches();
+    assert_eq!(read.len(), batches.len());
+    for (read, batch) in read.iter().zip(&batches) {
+        assert_eq!(told(read), told(batch));
+    }
+}
+
+/// Each batch of worker 0 comes out once, at its epoch, and every worker has its share.
+#[test]
+fn batches_are_dealt_to_every_worker_once() {
+    for communication in [CommunicationConfig::Process(3), CommunicationConfig::ProcessBinary(3)] {
+        let seen: Arc<Mutex<BTreeMap<String, (u64, usize)>>> = Arc::default();
+        let seen_by_all = seen.clone();
+        let config = timely::Config { communication, worker: timely::WorkerConfig::default() };
+        let guards = timely::execute(config, move |worker| {
+            let (index, seen) = (worker.index(), seen_by_all.clone());
+            let (mut input, probe) = worker.dataflow::<u64, _, _>(|scope| {
+                let (input, batches) = scope.new_input();
+                let dealt = spread(batches).inspect_time(move |epoch, batch: &Arc<RawBatch>| {
+                    let twice = seen.lock().unwrap().insert(told(batch), (*epoch, index));
+                    assert_eq!(twice, None);
+                });
+                (input, dealt.probe().0)
+            });
+            for epoch in 0..if index == 0 { 30 } else { 0 } {
+                input.send(Arc::new(payloads(epoch)));
+                input.advance_to(epoch + 1);
+            }
+            input.close();
+            while !probe.done() {
+                worker.step();
+            }
+        });
+        drop(guards.unwrap().join());
+        let seen = seen.lock().unwrap();
+        let shares = (0..3).map(|worker| seen.values().filter(|(_, at)| *at == worker).count());
+        assert_eq!(shares.collect::<Vec<_>>(), [10, 10, 10]);
+        for epoch in 0..30 {
+            assert_eq!(seen[&told(&payloads(epoch))].0, epoch);
+        }
+    }
+}

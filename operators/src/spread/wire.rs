@@ -1,0 +1,215 @@
+//! A raw batch as bytes, for another process of the same version.
+//!
+//! ```text
+//! label (JSON) · columns (an Arrow IPC stream) · data        each behind its length, padded to 8 bytes
+//! ```
+//! The label says what the batch is; columns hold its records, or where each lies in `data`; positions that are text are a
+//! column too. Reading copies nothing: payloads and columns are slices of the bytes that came. The permit stays behind:
+//! whoever receives a batch takes memory for it on its own side. What must stay true: what is read is what was written.
+
+use std::io::{self, Write};
+use std::sync::Arc;
+
+use arrow::array::{ArrayRef, AsArray, BinaryArray, RecordBatch, StringArray, UInt32Array};
+use arrow::buffer::Buffer;
+use arrow::datatypes::{DataType, Field, Schema, UInt32Type};
+use arrow::error::ArrowError;
+use arrow::ipc::reader::StreamDecoder;
+use arrow::ipc::writer::StreamEncoder;
+use bytes::Bytes;
+use serde::{Deserialize, Serialize};
+
+use crate::batch::{Permit, Positions, RawBatch, Records};
+use crate::position::{Position, Split};
+use crate::reject::Refusal;
+
+/// What is said of a batch besides its records.
+#[derive(Serialize, Deserialize)]
+struct Label {
+    split: Split,
+    until: Position,
+    arrived_at: i64,
+    size: usize,
+    form: Form,
+    positions: Counting,
+    refused: Vec<Refusal>,
+    header: Option<Vec<u8>>,
+}
+
+#[derive(Clone, Copy, Serialize, Deserialize)]
+enum Form {
+    Framed,
+    Payloads,
+    Rows,
+}
+
+#[derive(Clone, Copy, Serialize, Deserialize)]
+enum Counting {
+    Offsets(u64),
+    Counted(u64),
+    Each,
+}
+
+/// A batch, ready to be written.
+pub(super) struct Wire {
+    label: Vec<u8>,
+    columns: Vec<Buffer>,
+    data: Bytes,
+}
+
+const ALIGNED: usize = 8;
+
+impl Wire {
+    #[expect(clippy::expect_used, reason = "the columns are made here, and all their types have an IPC form")]
+    pub(super) fn of(batch: &RawBatch) -> Self {
+        let (form, columns, data) = records(&batch.records).expect("columns of one length");
+        let (positions, columns) = positions(&batch.positions, columns).expect("a position for each record");
+        let label = Label {
+            split: batch.split.clone(),
+            until: batch.until.clone(),
+            arrived_at: batch.arrived_at,
+            size: batch.size,
+            form,
+            positions,
+            refused: batch.refused.clone(),
+            header: batch.header.as_ref().map(|header| header.to_vec()),
+        };
+        let label = serde_json::to_vec(&label).expect("a label has a JSON form");
+        Wire { label, columns: encode(&columns).expect("columns have an IPC form"), data }
+    }
+
+    fn columns_len(&self) -> usize {
+        self.columns.iter().map(Buffer::len).sum()
+    }
+
+    pub(super) fn len(&self) -> usize {
+        [self.label.len(), self.columns_len(), self.data.len()].map(|length| ALIGNED + padded(length)).iter().sum()
+    }
+
+    pub(super) fn write(&self, writer: &mut impl Write) -> io::Result<()> {
+        section(writer, self.label.len(), [self.label.as_slice()])?;
+        section(writer, self.columns_len(), self.columns.iter().map(Buffer::as_slice))?;
+        section(writer, self.data.len(), [self.data.as_ref()])
+    }
+}
+
+fn padded(length: usize) -> usize {
+    length.next_multiple_of(ALIGNED)
+}
+
+fn section<'a>(writer: &mut impl Write, length: usize, pieces: impl IntoIterator<Item = &'a [u8]>) -> io::Result<()> {
+    writer.write_all(&(length as u64).to_le_bytes())?;
+    pieces.into_iter().try_for_each(|piece| writer.write_all(piece))?;
+    writer.write_all(&[0; ALIGNED][..padded(length) - length])
+}
+
+fn records(records: &Records) -> Result<(Form, RecordBatch, Bytes), ArrowError> {
+    Ok(match records {
+        Records::Rows(rows) => (Form::Rows, rows.clone(), Bytes::new()),
+        Records::Payloads(payloads) => {
+            let payloads = BinaryArray::from_iter_values(payloads);
+            (Form::Payloads, RecordBatch::try_from_iter([("payload", Arc::new(payloads) as ArrayRef)])?, Bytes::new())
+        }
+        Records::Framed { data, spans } => {
+            let column = |pick: fn(&(u32, u32)) -> u32| {
+                Arc::new(UInt32Array::from_iter_values(spans.iter().map(pick))) as ArrayRef
+            };
+            let spans = RecordBatch::try_from_iter([("start", column(|span| span.0)), ("end", column(|span| span.1))])?;
+            (Form::Framed, spans, data.clone())
+        }
+    })
+}
+
+/// Behind the record columns, one of positions where each record has its own.
+fn positions(positions: &Positions, columns: RecordBatch) -> Result<(Counting, RecordBatch), ArrowError> {
+    let each = match positions {
+        Positions::Offsets { base } => return Ok((Counting::Offsets(*base), columns)),
+        Positions::Counted { first } => return Ok((Counting::Counted(*first), columns)),
+        Positions::Each(each) => each,
+    };
+    let texts: StringArray = each.iter().map(|position| Some(position.as_str())).collect();
+    let field = Arc::new(Field::new("_at", DataType::Utf8, true));
+    let schema = Schema::new(columns.schema().fields().iter().cloned().chain([field]).collect::<Vec<_>>());
+    let arrays = columns.columns().iter().cloned().chain([Arc::new(texts) as ArrayRef]).collect();
+    Ok((Counting::Each, RecordBatch::try_new(Arc::new(schema), arrays)?))
+}
+
+fn encode(columns: &RecordBatch) -> Result<Vec<Buffer>, ArrowError> {
+    let mut encoder = StreamEncoder::try_new(&columns.schema())?;
+    let mut buffers = encoder.encode(columns)?;
+    buffers.extend(encoder.finish()?);
+    Ok(buffers)
+}
+
+/// Takes one batch off the front of `rest`.
+#[expect(
+    clippy::expect_used,
+    reason = "a peer has proved that it is of this version and generation before it is heard"
+)]
+pub(super) fn read(rest: &mut Bytes) -> RawBatch {
+    let (label, columns, data) = (take(rest), take(rest), take(rest));
+    let label: Label = serde_json::from_slice(&label).expect("a label is JSON");
+    let mut columns = decode(columns).expect("columns are an IPC stream");
+    let positions = match label.positions {
+        Counting::Offsets(base) => Positions::Offsets { base },
+        Counting::Counted(first) => Positions::Counted { first },
+        Counting::Each => {
+            let texts = columns.remove_column(columns.num_columns() - 1);
+            Positions::Each(texts.as_string::<i32>().iter().flatten().map(Position::new).collect())
+        }
+    };
+    RawBatch {
+        split: label.split,
+        records: unpack(label.form, columns, data),
+        positions,
+        until: label.until,
+        arrived_at: label.arrived_at,
+        refused: label.refused,
+        header: label.header.map(Bytes::from),
+        permit: Permit::free(),
+        size: label.size,
+    }
+}
+
+fn take(rest: &mut Bytes) -> Bytes {
+    let length = rest.split_to(ALIGNED);
+    let length = length.iter().rev().fold(0, |length, byte| length << 8 | usize::from(*byte));
+    let mut section = rest.split_to(padded(length));
+    section.truncate(length);
+    section
+}
+
+fn decode(columns: Bytes) -> Result<RecordBatch, ArrowError> {
+    let (mut decoder, mut buffer) = (StreamDecoder::new(), Buffer::from(columns));
+    while !buffer.is_empty() {
+        if let Some(columns) = decoder.decode(&mut buffer)? {
+            return Ok(columns);
+        }
+    }
+    Err(ArrowError::IpcError("the stream has no batch".to_owned()))
+}
+
+/// Arrow's memory as others share it.
+struct Owned(Buffer);
+
+impl AsRef<[u8]> for Owned {
+    fn as_ref(&self) -> &[u8] {
+        self.0.as_slice()
+    }
+}
+
+fn unpack(form: Form, columns: RecordBatch, data: Bytes) -> Records {
+    match form {
+        Form::Rows => Records::Rows(columns),
+        Form::Payloads => {
+            let payloads = columns.column(0).as_binary::<i32>();
+            let values = Bytes::from_owner(Owned(payloads.values().clone()));
+            let spans = payloads.offsets().windows(2);
+            Records::Payloads(spans.map(|span| values.slice(span[0] as usize..span[1] as usize)).collect())
+        }
+        Form::Framed => {
+            let column = |index: usize| columns.column(index).as_primitive::<UInt32Type>().values().iter().copied();
+            Records::Framed { data, spans: column(0).zip(column(1)).collect() }
+        }
+    }
+}
