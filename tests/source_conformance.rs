@@ -7,6 +7,9 @@
 
 #![allow(clippy::field_reassign_with_default, clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
+mod services;
+mod whole;
+
 #[path = "source_conformance/changes.rs"]
 mod changes;
 #[path = "source_conformance/files.rs"]
@@ -15,6 +18,8 @@ mod files;
 mod generate;
 #[path = "source_conformance/hostile.rs"]
 mod hostile;
+#[path = "source_conformance/kinesis.rs"]
+mod kinesis;
 #[path = "source_conformance/laws.rs"]
 mod laws;
 #[path = "source_conformance/memory.rs"]

@@ -9,6 +9,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use serde_json::Value;
 use tokio::io::{AsyncReadExt, AsyncWriteExt, copy};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinHandle;
@@ -25,6 +26,8 @@ pub(crate) enum Fault {
     Delay(Duration),
     /// The answer breaks off after this long.
     Cut(Duration),
+    /// The service is asked for this too.
+    With(&'static str, i64),
 }
 
 /// A proxy that runs until it is dropped.
@@ -105,19 +108,21 @@ async fn accept(listener: TcpListener, upstream: SocketAddr, rules: Arc<Mutex<Ve
 }
 
 async fn pass(mut client: TcpStream, upstream: SocketAddr, rules: &Mutex<Vec<Rule>>) -> io::Result<()> {
-    let Some(call) = Call::read(&mut client).await? else { return Ok(()) };
+    let Some(mut call) = Call::read(&mut client).await? else { return Ok(()) };
     let mut cut = None;
     let fault = fault(&mut rules.lock().unwrap(), &call.action);
     match fault {
         Some(Fault::Refuse(error)) => return refuse(client, error).await,
         Some(Fault::DropReply) => return call.send(upstream).await?.read_to_end(&mut Vec::new()).await.map(drop),
         Some(Fault::Delay(time)) => sleep(time).await,
+        Some(Fault::With(name, value)) => call.body[name] = value.into(),
         Some(Fault::Cut(time)) => cut = Some(time),
         None => {}
     }
     let mut answer = call.send(upstream).await?;
     match cut {
         // What is left of the answer when the time is over is never sent, and the connection breaks off with it.
+        Some(Duration::ZERO) => Ok(()),
         Some(time) => timeout(time, copy(&mut answer, &mut client)).await.unwrap_or(Ok(0)).map(drop),
         None => copy(&mut answer, &mut client).await.map(drop),
     }
@@ -147,36 +152,43 @@ async fn refuse(mut client: TcpStream, error: &str) -> io::Result<()> {
 /// One call, whole.
 struct Call {
     action: String,
-    bytes: Vec<u8>,
+    /// Without its length, which depends on the body.
+    head: String,
+    body: Value,
 }
 
 impl Call {
     async fn read(client: &mut TcpStream) -> io::Result<Option<Self>> {
         let mut bytes = Vec::new();
-        let head = loop {
+        let end = loop {
             if let Some(end) = memchr::memmem::find(&bytes, b"\r\n\r\n") {
-                break end + 4;
+                break end;
             }
             if client.read_buf(&mut bytes).await? == 0 {
                 return Ok(None);
             }
         };
-        let text = String::from_utf8_lossy(&bytes[..head]).into_owned();
-        let body: usize = header(&text, "content-length").map_or(0, |length| length.parse().unwrap());
-        while bytes.len() < head + body {
+        let head = String::from_utf8_lossy(&bytes[..end]).into_owned();
+        let length: usize = header(&head, "content-length").map_or(0, |length| length.parse().unwrap());
+        while bytes.len() < end + 4 + length {
             if client.read_buf(&mut bytes).await? == 0 {
                 return Ok(None);
             }
         }
-        let action = header(&text, "x-amz-target").and_then(|target| target.rsplit('.').next()).unwrap_or_default();
-        let closing = text.replacen("\r\n", "\r\nConnection: close\r\n", 1);
-        Ok(Some(Call { action: action.to_owned(), bytes: [closing.as_bytes(), &bytes[head..]].concat() }))
+        let action = header(&head, "x-amz-target").and_then(|target| target.rsplit('.').next()).unwrap_or_default();
+        let own =
+            |line: &&str| !["content-length:", "connection:"].iter().any(|name| line.to_lowercase().starts_with(name));
+        let kept: Vec<&str> = head.lines().filter(own).collect();
+        let body = serde_json::from_slice(&bytes[end + 4..])?;
+        Ok(Some(Call { action: action.to_owned(), head: kept.join("\r\n"), body }))
     }
 
     /// Makes the call; what can be read then is the answer.
     async fn send(&self, upstream: SocketAddr) -> io::Result<TcpStream> {
+        let (head, body) = (&self.head, self.body.to_string());
+        let call = format!("{head}\r\nConnection: close\r\nContent-Length: {}\r\n\r\n{body}", body.len());
         let mut service = TcpStream::connect(upstream).await?;
-        service.write_all(&self.bytes).await?;
+        service.write_all(call.as_bytes()).await?;
         Ok(service)
     }
 }

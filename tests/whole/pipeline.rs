@@ -67,6 +67,13 @@ impl Pipeline {
         Pipeline { _folder: folder, file, sink, environment, known: Visible::new() }
     }
 
+    /// Writes another text for one that the pipeline file holds once.
+    pub(crate) fn change(&self, from: &str, to: &str) {
+        let before = std::fs::read_to_string(&self.file).unwrap();
+        assert_eq!(before.matches(from).count(), 1, "{from}");
+        std::fs::write(&self.file, before.replace(from, to)).unwrap();
+    }
+
     /// Starts `millstream run`.
     pub(crate) fn run(&self, workers: usize, more: &[&str]) -> Process {
         let workers = workers.to_string();

@@ -80,11 +80,16 @@ impl Process {
         Some(line.trim().to_owned())
     }
 
-    /// Waits until it has said something on standard error.
+    /// What it has said on standard error so far.
+    pub(crate) fn said(&self) -> String {
+        written(&self.said)
+    }
+
+    /// Waits until it has said something.
     pub(crate) async fn until_it_says(&self, what: &str) {
         let deadline = Instant::now() + PATIENCE;
-        while !written(&self.said).contains(what) {
-            assert!(Instant::now() < deadline, "it does not say: {what}");
+        while !self.said().contains(what) {
+            assert!(Instant::now() < deadline, "it does not say {what:?}, but:\n{}", self.said());
             sleep(Duration::from_millis(2)).await;
         }
     }
