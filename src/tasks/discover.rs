@@ -120,3 +120,55 @@ async fn look(source: Arc<dyn Source>) -> Result<Discovery, SourceError> {
         }
     }
 }
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    //! Would catch a look that is begun anew at every tick and so never ends where the source is slow, and one that is not
+    //! made again when a split ended meanwhile.
+
+    use std::sync::atomic::{AtomicU32, Ordering};
+
+    use async_trait::async_trait;
+    use millstream_operators::Position;
+    use tokio::time::{sleep, timeout};
+
+    use super::*;
+    use crate::connector::{End, Outlet, SplitInfo};
+
+    const SLOW: Duration = Duration::from_secs(3);
+
+    /// Takes its time for each look.
+    #[derive(Default)]
+    struct Slow(AtomicU32);
+
+    #[async_trait]
+    impl Source for Slow {
+        async fn discover(&self) -> Result<Discovery, SourceError> {
+            sleep(SLOW).await;
+            self.0.fetch_add(1, Ordering::SeqCst);
+            Ok(Discovery::default())
+        }
+
+        async fn read(&self, _: &SplitInfo, _: Option<Position>, _: &mut dyn Outlet) -> Result<End, SourceError> {
+            Ok(End::Finished)
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_look_goes_on_through_everything_else_and_is_made_again_when_asked_for_meanwhile() {
+        let slow = Arc::new(Slow::default());
+        let source: Arc<dyn Source> = slow.clone();
+        let (mut next, began) = (Next::At(Instant::now()), Instant::now());
+        for _ in 0..2 {
+            assert!(timeout(SLOW / 3, next.found(&source)).await.is_err(), "a tick comes first");
+        }
+        next.sooner();
+        next.found(&source).await.unwrap();
+        assert_eq!((began.elapsed(), slow.0.load(Ordering::SeqCst)), (SLOW, 1));
+        next.found(&source).await.unwrap();
+        assert_eq!((began.elapsed(), slow.0.load(Ordering::SeqCst)), (SLOW * 2, 2));
+        next.found(&source).await.unwrap();
+        assert_eq!(began.elapsed(), SLOW * 3 + source.discovery_interval());
+    }
+}

@@ -13,8 +13,8 @@ use millstream_operators::Permit;
 use tokio::time::{Instant, sleep, sleep_until};
 
 use super::failure::{Failure, Kind};
-use super::intake::Intake;
-use super::pace::{Answer, Pace};
+use super::intake::{Answer, Intake};
+use super::pace::{Got, Pace};
 use super::poll;
 use super::start::From;
 use super::stream::Stream;
@@ -33,7 +33,7 @@ pub(super) async fn read(intake: &mut Intake<'_>, consumer: &str) -> Result<End,
     let stream = intake.stream.clone();
     let consumer = stream.consumer.get_or_try_init(|| registered(&stream, consumer)).await?;
     let mut subscribing =
-        Subscribing { consumer, pace: Pace::new(), pause: Pause::default(), goes_on_at: None, over: false };
+        Subscribing { consumer, pace: Pace::new(), pause: Pause::default(), goes_on_at: None, made: 0, over: false };
     loop {
         let made = Instant::now();
         if let Some(mut events) = subscribing.subscribe(intake).await?
@@ -54,6 +54,8 @@ struct Subscribing<'a> {
     pause: Pause,
     /// Where the last subscription had come to, as it said.
     goes_on_at: Option<String>,
+    /// When the last subscription was made, in milliseconds: what it says may lie about for a while before it is heard.
+    made: i64,
     /// Whether the shard is closed, and nothing more came of it.
     over: bool,
 }
@@ -67,6 +69,7 @@ impl Subscribing<'_> {
         let position = position.build().map_err(|error| intake.stream.refused(&error.to_string()))?;
         let request = intake.stream.client.subscribe_to_shard().consumer_arn(self.consumer);
         let request = request.shard_id(&intake.shard).starting_position(position);
+        self.made = intake.now();
         let failure = match request.send().await {
             Ok(events) => {
                 self.pause = Pause::default();
@@ -131,34 +134,14 @@ impl Subscribing<'_> {
         reserved: usize,
         intake: &mut Intake<'_>,
     ) -> Result<Option<End>, SourceError> {
-        let time = intake.now();
-        intake.check_retention().await?;
-        intake.meter.behind(event.millis_behind_latest);
-        let bytes = event.records.iter().map(|record| record.data.as_ref().len()).sum();
-        let (records, behind) = (event.records.len(), event.millis_behind_latest > 0);
-        self.pace.after(Answer { records, bytes, behind });
-        let next = event.continuation_sequence_number;
+        let (behind, next) = (event.millis_behind_latest, event.continuation_sequence_number);
+        let got = Got::of(&event.records, behind);
+        self.pace.after(got);
         let closed = next.is_empty() || event.child_shards.is_some_and(|children| !children.is_empty());
-        let end = match records {
-            0 if behind || closed => None,
-            0 if intake.stream.is_closed(&intake.shard) => {
-                self.over = true;
-                None
-            }
-            0 => {
-                drop(permit);
-                intake.at_the_tip(time).await
-            }
-            _ => intake.take(permit, reserved, event.records).await,
-        };
-        if end.is_some() {
-            return Ok(end);
-        }
-        if closed {
-            return Ok(Some(intake.finished().await));
-        }
+        self.over = got.records == 0 && behind == 0 && intake.stream.is_closed(&intake.shard);
         self.goes_on_at = Some(next);
-        Ok(None)
+        let answer = Answer { records: event.records, behind, closed, time: self.made };
+        intake.answer(answer, permit, reserved).await
     }
 }
 

@@ -46,6 +46,17 @@ pub(super) struct Intake<'a> {
 /// What a record takes beside its bytes: its position, and a place in a list.
 const BESIDE: usize = 128;
 
+/// An answer of the service, whichever way it came.
+pub(super) struct Answer {
+    pub(super) records: Vec<Record>,
+    /// How far behind the shard's tip it is, in milliseconds.
+    pub(super) behind: i64,
+    /// Whether the shard is closed, and this is the last of it.
+    pub(super) closed: bool,
+    /// A time before which the service cannot have answered, in milliseconds.
+    pub(super) time: i64,
+}
+
 /// Records with their positions, on the way to a batch.
 #[derive(Default)]
 struct Taken {
@@ -99,9 +110,33 @@ impl<'a> Intake<'a> {
         self.outlet.reserve(bytes).await
     }
 
+    /// Takes an answer that was fetched under a permit for `reserved` bytes. An end, where the shard ends or no more is
+    /// wanted.
+    pub(super) async fn answer(
+        &mut self,
+        answer: Answer,
+        permit: Permit,
+        reserved: usize,
+    ) -> Result<Option<End>, SourceError> {
+        self.check_retention().await?;
+        self.meter.behind(answer.behind);
+        let end = if !answer.records.is_empty() {
+            self.take(permit, reserved, answer.records).await
+        } else if answer.behind > 0 || answer.closed {
+            None
+        } else {
+            drop(permit);
+            self.at_the_tip(answer.time).await
+        };
+        match end {
+            None if answer.closed => Ok(Some(self.finished().await)),
+            end => Ok(end),
+        }
+    }
+
     /// Takes records that were fetched under a permit for `reserved` bytes, and hands them on. An end, where nothing more is
     /// wanted.
-    pub(super) async fn take(&mut self, permit: Permit, reserved: usize, records: Vec<Record>) -> Option<End> {
+    async fn take(&mut self, permit: Permit, reserved: usize, records: Vec<Record>) -> Option<End> {
         let fetched = records.iter().map(|record| record.data.as_ref().len() + BESIDE).sum();
         let taken = self.unpack(records);
         let end = taken.enough.then_some(End::Resting);
@@ -124,14 +159,14 @@ impl<'a> Intake<'a> {
     }
 
     /// The shard had nothing more at a time: it is read up to then. An end, where nothing more is wanted.
-    pub(super) async fn at_the_tip(&mut self, time: i64) -> Option<End> {
+    async fn at_the_tip(&mut self, time: i64) -> Option<End> {
         self.place.read = self.place.read.max(Some(time));
         let rests = self.until.is_some_and(|until| time >= until);
         self.refresh().await.or(rests.then_some(End::Resting))
     }
 
     /// The shard is closed, and all of it was taken.
-    pub(super) async fn finished(&mut self) -> End {
+    async fn finished(&mut self) -> End {
         self.refresh().await.unwrap_or(End::Finished)
     }
 

@@ -5,6 +5,8 @@
 
 use std::time::Duration;
 
+use aws_sdk_kinesis::types::Record;
+
 /// The service takes five calls a second; a little less often leaves room for clocks that differ.
 const SOONEST: Duration = Duration::from_millis(205);
 /// An idle shard is asked this often in the end.
@@ -30,11 +32,18 @@ pub(super) struct Pace {
 
 /// What an answer held.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Answer {
+pub(super) struct Got {
     pub(super) records: usize,
     pub(super) bytes: usize,
     /// Whether the service says that there is more.
     pub(super) behind: bool,
+}
+
+impl Got {
+    pub(super) fn of(records: &[Record], behind: i64) -> Self {
+        let bytes = records.iter().map(|record| record.data.as_ref().len()).sum();
+        Got { records: records.len(), bytes, behind: behind > 0 }
+    }
 }
 
 impl Pace {
@@ -53,20 +62,20 @@ impl Pace {
     }
 
     /// Takes an answer in; tells how long after asking for it the next may be asked for.
-    pub(super) fn after(&mut self, answer: Answer) -> Duration {
-        let full = answer.records >= self.limit() || answer.bytes >= self.want;
-        if answer.records == 0 {
+    pub(super) fn after(&mut self, got: Got) -> Duration {
+        let full = got.records >= self.limit() || got.bytes >= self.want;
+        if got.records == 0 {
             self.want = (self.want / 2).max(LEAST);
-            return if answer.behind { SOONEST } else { self.rest() };
+            return if got.behind { SOONEST } else { self.rest() };
         }
-        self.record = (3 * self.record + answer.bytes / answer.records).div_ceil(4);
+        self.record = (3 * self.record + got.bytes / got.records).div_ceil(4);
         self.want = match full {
-            true => (self.want.max(answer.bytes) * 2).min(MOST),
-            false if answer.bytes < self.want / 4 => (self.want / 2).max(LEAST),
+            true => (self.want.max(got.bytes) * 2).min(MOST),
+            false if got.bytes < self.want / 4 => (self.want / 2).max(LEAST),
             false => self.want,
         };
         self.idle = SOONEST;
-        SOONEST.max(Duration::from_secs_f64(answer.bytes as f64 / BYTES_PER_SECOND))
+        SOONEST.max(Duration::from_secs_f64(got.bytes as f64 / BYTES_PER_SECOND))
     }
 
     fn rest(&mut self) -> Duration {
@@ -82,7 +91,7 @@ mod tests {
     //! megabytes for every idle shard.
     use super::*;
 
-    const EMPTY: Answer = Answer { records: 0, bytes: 0, behind: false };
+    const EMPTY: Got = Got { records: 0, bytes: 0, behind: false };
 
     #[test]
     fn an_idle_shard_is_asked_less_and_less_and_a_busy_one_at_once() {
@@ -90,8 +99,8 @@ mod tests {
         let waits: Vec<Duration> = (0..9).map(|_| pace.after(EMPTY)).collect();
         assert!(waits.windows(2).all(|pair| pair[0] <= pair[1]), "{waits:?}");
         assert_eq!((waits[0], waits[8], pace.want()), (SOONEST, LONGEST, LEAST));
-        assert_eq!(pace.after(Answer { behind: true, ..EMPTY }), SOONEST);
-        assert_eq!(pace.after(Answer { records: 1, bytes: 100, behind: false }), SOONEST);
+        assert_eq!(pace.after(Got { behind: true, ..EMPTY }), SOONEST);
+        assert_eq!(pace.after(Got { records: 1, bytes: 100, behind: false }), SOONEST);
         assert_eq!(pace.after(EMPTY), SOONEST, "a shard that has just given a record is awake");
     }
 
@@ -99,7 +108,7 @@ mod tests {
     fn no_shard_is_read_faster_than_it_gives() {
         let (mut pace, mut bytes, mut time) = (Pace::new(), 0, Duration::ZERO);
         for _ in 0..50 {
-            let answer = Answer { records: pace.limit(), bytes: pace.limit() * 2000, behind: true };
+            let answer = Got { records: pace.limit(), bytes: pace.limit() * 2000, behind: true };
             bytes += answer.bytes;
             let wait = pace.after(answer);
             assert!(wait >= SOONEST);
@@ -114,7 +123,7 @@ mod tests {
     fn what_is_asked_for_fits_what_is_set_aside() {
         let mut pace = Pace::new();
         for _ in 0..20 {
-            pace.after(Answer { records: 3, bytes: 3 << 20, behind: false });
+            pace.after(Got { records: 3, bytes: 3 << 20, behind: false });
         }
         assert!(pace.limit() << 20 <= MOST + (1 << 20), "{pace:?}");
     }

@@ -6,8 +6,8 @@
 use tokio::time::{Instant, sleep_until};
 
 use super::failure::{Failure, Kind};
-use super::intake::Intake;
-use super::pace::{Answer, Pace};
+use super::intake::{Answer, Intake};
+use super::pace::{Got, Pace};
 use super::start::From;
 use crate::connector::{End, SourceError};
 use crate::retry::Pause;
@@ -47,28 +47,16 @@ impl Polling {
             }
         };
         self.pause = Pause::default();
-        intake.check_retention().await?;
         let behind = answer.millis_behind_latest.unwrap_or_default();
-        intake.meter.behind(behind);
-        let bytes = answer.records.iter().map(|record| record.data.as_ref().len()).sum();
-        let got = Answer { records: answer.records.len(), bytes, behind: behind > 0 };
-        let closed = answer.next_shard_iterator.is_none();
-        let end = match got.records {
-            0 => {
-                drop(permit);
-                if behind > 0 || closed { None } else { intake.at_the_tip(time).await }
-            }
-            _ => intake.take(permit, reserved, answer.records).await,
-        };
-        if end.is_some() {
-            return Ok(end);
+        let got = Got::of(&answer.records, behind);
+        let next = answer.next_shard_iterator;
+        let answer = Answer { records: answer.records, behind, closed: next.is_none(), time };
+        let end = intake.answer(answer, permit, reserved).await?;
+        if end.is_none() {
+            self.iterator = next;
+            sleep_until(asked + self.pace.after(got)).await;
         }
-        if closed {
-            return Ok(Some(intake.finished().await));
-        }
-        self.iterator = answer.next_shard_iterator;
-        sleep_until(asked + self.pace.after(got)).await;
-        Ok(None)
+        Ok(end)
     }
 
     /// An iterator behind the last record.
