@@ -52,7 +52,7 @@ fn compare(megabytes: u64, rounds: u64, shards: u64) -> ExitCode {
     let from_kinesis = folder.path().join("kinesis.toml");
     fs::write(&from_kinesis, reading_kinesis(&from_files, &service.endpoint)).unwrap();
     // Not counted: it warms the page cache.
-    measure::run(&from_files, 1);
+    measure::run(None, &from_files, 1);
     let rounds: Vec<(Usage, Usage)> =
         (0..rounds).map(|_| (run(&from_kinesis, &output, count), run(&from_files, &output, count))).collect();
     let kinesis = line("from Kinesis", payload, rounds.iter().map(|round| round.0));
