@@ -12,7 +12,7 @@ use super::failure::Failure;
 use super::path::{Folder, Kind, new_id};
 
 /// How often a folder is made again that another process clears away at the same time.
-const TRIES: usize = 16;
+const TRIES: usize = 256;
 
 /// Does `work`, which needs the folder that `path` lies in, and makes that folder when it is missing.
 pub(super) fn with_parent<T>(path: &Path, mut work: impl FnMut() -> io::Result<T>) -> io::Result<T> {
