@@ -23,33 +23,37 @@ struct Filled {
 }
 
 impl Filled {
-    async fn new(kind: Kind, name: &str) -> Self {
+    /// A shard and its two children, so many calls into each.
+    async fn new(kind: Kind, name: &str, calls: usize) -> Self {
         let (stream, endpoint) = (Stream::new(kind, name, 1).await, server(kind).await.endpoint.clone());
         let mut filled = Filled { stream, endpoint, wanted: BTreeMap::new() };
-        filled.fill().await;
+        filled.fill(calls).await;
         filled.stream.split_at(0).await;
-        filled.fill().await;
+        filled.fill(calls).await;
         filled
     }
 
-    /// Into each open shard a record, an aggregate, one of a single part, and two records in one call.
-    async fn fill(&mut self) {
+    /// Into each open shard an aggregate, a record, an aggregate of a single part, two records in one call; the first `calls`
+    /// of these.
+    async fn fill(&mut self, calls: usize) {
         for shard in self.stream.open_shards().await {
-            let part = |text: &str| Part { key: text.into(), hash_key: Some(shard.last), data: text.into() };
-            let parts = [part("first of three"), part(""), part("last of three")];
-            let alone = [part("alone")];
-            for records in [
-                vec![b"before".to_vec()],
-                vec![aggregate(&parts)],
-                vec![aggregate(&alone)],
-                vec![b"one".to_vec(), b"two".to_vec()],
-            ] {
+            let part = |text: &&str| Part { key: text.to_string(), hash_key: Some(shard.last), data: (*text).into() };
+            let packed = |texts: &[&str]| vec![aggregate(&texts.iter().map(part).collect::<Vec<_>>())];
+            let plain = |texts: &[&str]| texts.iter().map(|text| text.as_bytes().to_vec()).collect::<Vec<_>>();
+            let (three, single) = (["first of three", "", "last of three"], ["alone"]);
+            let all: [(Vec<Vec<u8>>, &[&str]); 4] = [
+                (packed(&three), &three),
+                (plain(&["behind"]), &["behind"]),
+                (packed(&single), &single),
+                (plain(&["one", "two"]), &["one", "two"]),
+            ];
+            let mut wanted = Vec::new();
+            for (records, texts) in all.into_iter().take(calls) {
                 let record = |data| Record { key: "k".into(), hash_key: Some(shard.first), data };
                 self.stream.put_all(records.into_iter().map(record).collect()).await;
+                wanted.extend(plain(texts));
             }
-            let texts = ["before", "first of three", "", "last of three", "alone", "one", "two"];
-            let split = format!("{}/{}", self.stream.name, shard.id);
-            self.wanted.insert(split, texts.map(|text| text.as_bytes().to_vec()).to_vec());
+            self.wanted.insert(format!("{}/{}", self.stream.name, shard.id), wanted);
         }
     }
 
@@ -80,15 +84,16 @@ impl Filled {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn shards_keep_the_laws() {
-    Filled::new(Kind::KinesisLocal, "laws").await.keeps_the_laws(None).await;
+    Filled::new(Kind::KinesisLocal, "laws", 4).await.keeps_the_laws(None).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn shards_of_another_server_keep_the_laws() {
-    Filled::new(Kind::Kinesalite, "laws").await.keeps_the_laws(None).await;
+    Filled::new(Kind::Kinesalite, "laws", 4).await.keeps_the_laws(None).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn shards_keep_the_laws_with_fan_out() {
-    Filled::new(Kind::KinesisLocal, "laws-fan-out").await.keeps_the_laws(Some("law-abiding")).await;
+    // Every reading waits until the subscription says that there is nothing more, which takes it seconds.
+    Filled::new(Kind::KinesisLocal, "laws-fan-out", 1).await.keeps_the_laws(Some("law-abiding")).await;
 }

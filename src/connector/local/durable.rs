@@ -13,7 +13,7 @@ use super::failure::Failure;
 use super::path::{Folder, Kind, new_id};
 
 /// How often a folder is made again that another process clears away at the same time.
-const TRIES: usize = 16;
+const TRIES: usize = 256;
 
 /// Held alone by whoever clears folders away, and with others by those who make one and write into it. In one process
 /// nobody's folder vanishes so; between processes, of which one is on its way out, trying again is enough.
