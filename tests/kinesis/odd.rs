@@ -48,6 +48,25 @@ async fn empty_shards_hold_nothing_up() {
     }
 }
 
+/// Would catch an exchange that loses a batch or takes one twice, and one that leaves all the work to the shard's worker.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_hot_shard_is_spread_over_the_workers() {
+    let mut stream = Stream::new(Kind::Kinesalite, "hot", 1).await;
+    let mut pipeline = reader(&[&stream], &server(Kind::Kinesalite).await.endpoint, "").await;
+    pipeline.change("[sink]", "[balance]\nexchange = \"batches\"\n[sink]");
+    let mut process = pipeline.run(2, &[]);
+    for round in 1..=6 {
+        stream.put(24).await;
+        until_committed(&mut pipeline, &mut process, 24 * round).await;
+    }
+    comes_out(&mut pipeline, process, &stream.expected()).await;
+    for worker in ["-w0-", "-w1-"] {
+        let by = |bytes: &bytes::Bytes| String::from_utf8_lossy(bytes).contains(worker);
+        let commits = pipeline.known.iter().filter(|(key, _)| key.starts_with("/.millstream/commits/"));
+        assert!(commits.filter(|(_, bytes)| by(bytes)).count() > 0, "no file is {worker}");
+    }
+}
+
 /// Would catch a pipeline that waits for ever for a stream that is gone, or ends as if all were well.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_stream_that_is_deleted_while_it_is_read_is_named() {
