@@ -261,3 +261,18 @@ proptest! {
         }
     }
 }
+
+proptest! {
+    /// The numbers that the slow reader above cannot judge: the standard library reads them to the last bit.
+    #[test]
+    fn floats_are_exact_however_they_are_written(digits in any::<u64>(), point in 0..20usize, power in -330..290i32) {
+        let digits = format!("{digits:020}");
+        let (whole, fraction) = digits.split_at(point.max(1));
+        let whole = whole.trim_start_matches('0');
+        let text = format!("-{}.{fraction}0e{power}", if whole.is_empty() { "0" } else { whole });
+        let mut decoder = decoder(vec![Column::new("a", Kind::Float64)]);
+        let found = decode(&mut decoder, &[format!("{{\"a\":{text}}}")]).remove(0);
+        let Fate::Row(row) = found else { panic!("{text} is refused") };
+        prop_assert_eq!(row["a"].as_f64(), text.parse::<f64>().ok(), "{}", text);
+    }
+}
