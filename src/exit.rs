@@ -1,6 +1,7 @@
 //! How a run ends: the exit codes that scripts rely on, and the error that stands behind each.
 
 use std::process::ExitCode;
+use std::time::Duration;
 
 use thiserror::Error;
 
@@ -48,6 +49,16 @@ pub enum Fatal {
         "epoch {epoch} does not add up and was not committed: {problem}.\nThis is a defect of millstream; nothing committed is affected. Please report it"
     )]
     DoesNotAddUp { epoch: u64, problem: String },
+    #[error(
+        "process {process} ({host}) was lost: {why}.\n\
+         All processes of this generation end with it. Nothing committed is lost: start all again, and they go on from the \
+         last commit"
+    )]
+    PeerLost { process: usize, host: String, why: String },
+    #[error("process {process} ({host}) has left: {why}")]
+    Left { exit: Exit, process: usize, host: String, why: String },
+    #[error("the cluster did not form within {} s: {missing}", within.as_secs())]
+    NotFormed { within: Duration, missing: String },
     #[error("{0}")]
     Failed(String),
 }
@@ -58,6 +69,8 @@ impl Fatal {
         match self {
             Fatal::Fenced { .. } => Exit::Fenced,
             Fatal::Source(SourceError::Gone { .. }) => Exit::Gone,
+            Fatal::PeerLost { .. } | Fatal::NotFormed { .. } => Exit::PeerLost,
+            Fatal::Left { exit, .. } => *exit,
             _ => Exit::Failed,
         }
     }

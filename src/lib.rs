@@ -15,11 +15,12 @@
 //! | commit, publish | `commit` | [`log`] |
 //!
 //! [`pipeline`] puts the operators together, and is the one place that does; [`bridge`] is the only crossing between timely
-//! and tokio; [`config`] turns the TOML file into checked types; [`cli`] has a file per command.
+//! and tokio; [`cluster`] makes one of many processes; [`config`] turns the TOML file into checked types; [`cli`] has a file per command.
 
 pub mod bridge;
 pub mod cli;
 pub mod clock;
+pub mod cluster;
 pub mod config;
 pub mod connector;
 pub mod exit;

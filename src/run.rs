@@ -1,25 +1,33 @@
 //! A run: from a checked configuration to the last commit.
 //!
 //! ```text
-//! connect → claim → recover → (write lost files again) → workers ⇄ tasks → all committed and published
+//! connect → (find the others) → claim → recover → (write lost files again) → workers ⇄ tasks → all committed and published
 //! ```
+//! In a cluster, process 0 does what is between connecting and the workers, once all are there, and tells the others.
+//!
 //! Owns the threads of a run and the order in which it begins and ends. What must stay true: nothing is read before the log
 //! is claimed and what is committed is finished; a stop at any moment ends with all that can be committed committed.
 
+use std::any::Any;
+use std::io;
 use std::sync::Arc;
 
 use millstream_operators::ingest::EpochMeter;
 use millstream_operators::protocol::assign::Bounds;
 use millstream_operators::protocol::{Commit, State};
-use timely::CommunicationConfig;
-use timely::WorkerConfig;
+use timely::communication::Hooks;
+use timely::communication::allocator::zero_copy::initialize::initialize_networking_from_sockets;
+use timely::communication::allocator::{AllocatorBuilder, ProcessBuilder};
+use timely::execute::execute_from;
+use timely::{CommunicationConfig, WorkerConfig};
 use tokio::runtime::Handle;
 use tokio_util::sync::CancellationToken;
 
 use crate::bridge::{Budget, Trouble};
 use crate::clock::Clock;
-use crate::connector::{Source, StoreError, registry};
-use crate::exit::Fatal;
+use crate::cluster::{Cluster, Introduction, Member, News, Pipe};
+use crate::connector::{Source, Store, StoreError, registry};
+use crate::exit::{Exit, Fatal};
 use crate::log::claim::{Claimant, claim};
 use crate::log::committer::{Committing, LEAST_SNAPSHOT, OnCommit};
 use crate::log::{Places, backfill, lost, read, recover};
@@ -52,12 +60,12 @@ pub struct Ready {
     pub state: State,
 }
 
-/// Connects, claims the log, and finishes what is committed.
-pub async fn start(stages: &Stages, options: &Options) -> Result<Ready, Fatal> {
+/// Connects to the sink and the source.
+async fn connect(stages: &Stages, options: &Options) -> Result<(Places, Arc<dyn Source>), Fatal> {
     let config = stages.config();
     let places = places(stages).await?;
     let source = registry::source(config, options.bounds, &options.clock).await?;
-    begin(stages, options, places, source).await
+    Ok((places, source))
 }
 
 /// Where a pipeline's output lies.
@@ -77,13 +85,7 @@ pub async fn begin(
     for warning in places.data.warnings().await {
         tracing::warn!("{warning}");
     }
-    let averager = stages.averager().map_err(|errors| Fatal::Failed(errors.to_string()))?;
-    let who = Claimant {
-        writer: options.writer.clone(),
-        pipeline: stages.config().name.as_str().to_owned(),
-        averages: Known::new(&averager).definitions(),
-        pin: source.pins(),
-    };
+    let who = claimant(stages, options, &*source)?;
     let mut state = claim(&*places.data, &who, &options.clock).await?;
     source.goes_on_from(&state);
     let recovered = recover::recover(&places, &state).await?;
@@ -112,6 +114,16 @@ pub async fn begin(
     Ok(Ready { places, source, who, state })
 }
 
+fn claimant(stages: &Stages, options: &Options, source: &dyn Source) -> Result<Claimant, Fatal> {
+    let averager = stages.averager().map_err(|errors| Fatal::Failed(errors.to_string()))?;
+    Ok(Claimant {
+        writer: options.writer.clone(),
+        pipeline: stages.config().name.as_str().to_owned(),
+        averages: Known::new(&averager).definitions(),
+        pin: source.pins(),
+    })
+}
+
 /// What the workers of a process need.
 pub fn plan(stages: &Stages, options: &Options, ready: Ready, trouble: Trouble, tokio: Handle) -> Plan {
     let config = stages.config();
@@ -137,36 +149,179 @@ pub fn plan(stages: &Stages, options: &Options, ready: Ready, trouble: Trouble, 
     }
 }
 
-/// Runs to the end. When this gives an error, workers may still be waiting for tasks that are gone: the process is to end.
+/// Runs to the end, alone. When this gives an error, workers may still be waiting for tasks that are gone: the process is to
+/// end.
 pub async fn run(stages: &Stages, options: &Options) -> Result<(), Fatal> {
+    let start = async {
+        let (places, source) = connect(stages, options).await?;
+        begin(stages, options, places, source).await
+    };
     let ready = tokio::select! {
         biased;
         () = options.stop.cancelled() => return Ok(()),
-        ready = start(stages, options) => ready?,
+        ready = start => ready?,
     };
-    let (trouble, data) = (Trouble::default(), ready.places.data.clone());
+    let workers = match options.workers {
+        1 => Workers::Alone(CommunicationConfig::Thread),
+        workers => Workers::Alone(CommunicationConfig::Process(workers)),
+    };
+    let (trouble, log) = (Trouble::default(), ready.places.data.clone());
     let plan = Arc::new(plan(stages, options, ready, trouble.clone(), Handle::current()));
-    let workers = options.workers;
     let working = tokio::task::spawn_blocking(move || work(workers, &plan));
     tokio::select! {
         biased;
         fatal = trouble.wait() => Err(fatal),
-        worked = working => {
-            worked.map_err(|broken| Fatal::Failed(format!("the workers broke off: {broken}")))??;
-            // Trouble that came with the last step is trouble all the same.
-            trouble.look().map_or(Ok(()), Err)?;
-            read::leave_hint(&*data, read::end(&*data).await?).await;
-            Ok(())
+        worked = working => settled(worked, &trouble, &*log).await,
+    }
+}
+
+/// Runs to the end as one process of a cluster. As with [`run`], an error is the end of the process.
+pub async fn run_as(stages: &Stages, options: &Options, member: Member) -> Result<(), Fatal> {
+    let config = stages.config();
+    let introduction = Introduction {
+        start: xxhash_rust::xxh3::xxh3_64(options.writer.as_bytes()),
+        version: env!("CARGO_PKG_VERSION").to_owned(),
+        pipeline: config.name.as_str().to_owned(),
+        fingerprint: config.fingerprint(),
+        processes: member.hosts.len(),
+        workers: options.workers,
+        until_end: options.bounds == Bounds::UntilEnd,
+    };
+    let mut cluster = tokio::select! {
+        biased;
+        () = options.stop.cancelled() => return Ok(()),
+        entered = Cluster::enter(member, introduction) => entered?,
+    };
+    match take_part(stages, options, &mut cluster).await {
+        Ok(Part::Whole) => cluster.part().await,
+        Ok(Part::None) => cluster.leave(Exit::Done, "it was stopped").await,
+        Err(fatal) => {
+            let told = fatal.to_string();
+            cluster.leave(fatal.exit(), told.lines().next().unwrap_or_default()).await;
+            return Err(fatal);
         }
+    }
+    Ok(())
+}
+
+/// What part a process took.
+enum Part {
+    /// From the first batch to the last commit.
+    Whole,
+    /// It was stopped before there was anything to do.
+    None,
+}
+
+async fn take_part(stages: &Stages, options: &Options, cluster: &mut Cluster) -> Result<Part, Fatal> {
+    let begun = tokio::select! {
+        biased;
+        () = options.stop.cancelled() => None,
+        begun = begin_together(stages, options, cluster) => begun?,
+    };
+    let Some((ready, pipes)) = begun else { return Ok(Part::None) };
+    let (trouble, log, process) = (Trouble::default(), ready.places.data.clone(), cluster.process());
+    tracing::info!(process, processes = pipes.len(), generation = ready.state.generation, "the cluster is at work");
+    let plan = Arc::new(plan(stages, options, ready, trouble.clone(), Handle::current()));
+    let workers = Workers::Together { threads: options.workers, process, pipes };
+    let mut working = tokio::task::spawn_blocking(move || work(workers, &plan));
+    let mut asked = process == 0;
+    let worked = loop {
+        tokio::select! {
+            biased;
+            fatal = trouble.wait() => return Err(fatal),
+            news = cluster.news() => match news {
+                News::Over(fatal) => return Err(fatal),
+                News::Stop => options.stop.cancel(),
+            },
+            () = options.stop.cancelled(), if !asked => {
+                asked = true;
+                cluster.stop().await;
+            }
+            worked = &mut working => break worked,
+        }
+    };
+    match process {
+        0 => settled(worked, &trouble, &*log).await?,
+        _ => ended(worked, &trouble)?,
+    }
+    let (sent, received) = (cluster.traffic().sent(), cluster.traffic().received());
+    tracing::debug!(process, sent, received, "bytes between the processes");
+    Ok(Part::Whole)
+}
+
+/// Connects, waits for the others, and begins where process 0 says; none: all were asked to stop before that.
+async fn begin_together(
+    stages: &Stages,
+    options: &Options,
+    cluster: &mut Cluster,
+) -> Result<Option<(Ready, Vec<Option<Pipe>>)>, Fatal> {
+    let (places, source) = connect(stages, options).await?;
+    let ready = if cluster.process() == 0 {
+        if !cluster.formed().await? {
+            return Ok(None);
+        }
+        let ready = tokio::select! {
+            biased;
+            news = cluster.news() => match news {
+                News::Over(fatal) => return Err(fatal),
+                News::Stop => return Ok(None),
+            },
+            ready = begin(stages, options, places, source) => ready?,
+        };
+        cluster.lead(&ready.state).await;
+        ready
+    } else {
+        let Some(terms) = cluster.terms().await? else { return Ok(None) };
+        source.goes_on_from(&terms.state);
+        let who = claimant(stages, options, &*source)?;
+        Ready { places, source, who, state: terms.state }
+    };
+    Ok(cluster.joined().await?.map(|pipes| (ready, pipes)))
+}
+
+type Worked = Result<Result<(), Fatal>, tokio::task::JoinError>;
+
+/// How the workers of this process have ended.
+fn ended(worked: Worked, trouble: &Trouble) -> Result<(), Fatal> {
+    worked.map_err(|broken| Fatal::Failed(format!("the workers broke off: {broken}")))??;
+    // Trouble that came with the last step is trouble all the same.
+    trouble.look().map_or(Ok(()), Err)
+}
+
+/// The same where the log is this process's to write.
+async fn settled(worked: Worked, trouble: &Trouble, log: &dyn Store) -> Result<(), Fatal> {
+    ended(worked, trouble)?;
+    read::leave_hint(log, read::end(log).await?).await;
+    Ok(())
+}
+
+/// The worker threads of a process.
+enum Workers {
+    Alone(CommunicationConfig),
+    Together { threads: usize, process: usize, pipes: Vec<Option<Pipe>> },
+}
+
+impl Workers {
+    /// What timely runs them on, and what ends with them.
+    fn allocators(self) -> io::Result<(Vec<AllocatorBuilder>, Box<dyn Any + Send>)> {
+        let (threads, process, pipes) = match self {
+            Workers::Alone(communication) => return communication.try_build().map_err(io::Error::other),
+            Workers::Together { threads, process, pipes } => (threads, process, pipes),
+        };
+        let hooks = Hooks::default();
+        let inside = ProcessBuilder::new_typed_vector(threads, hooks.refill.clone(), None);
+        let (builders, guard) = initialize_networking_from_sockets(inside, pipes, process, threads, hooks)?;
+        Ok((builders.into_iter().map(AllocatorBuilder::Tcp).collect(), Box::new(guard)))
     }
 }
 
 /// The worker threads, until all is committed and published.
-fn work(workers: usize, plan: &Arc<Plan>) -> Result<(), Fatal> {
-    let communication = if workers == 1 { CommunicationConfig::Thread } else { CommunicationConfig::Process(workers) };
-    let config = timely::Config { communication, worker: WorkerConfig::default() };
+fn work(workers: Workers, plan: &Arc<Plan>) -> Result<(), Fatal> {
+    let failed = |error: io::Error| Fatal::Failed(format!("the workers do not start: {error}"));
+    let (builders, others) = workers.allocators().map_err(failed)?;
     let plan = plan.clone();
-    let guards = timely::execute(config, move |worker| -> Result<(), Fatal> {
+    let guards = execute_from(builders, others, WorkerConfig::default(), move |worker| -> Result<(), Fatal> {
+        let _watch = Watch(plan.committing.trouble.clone());
         let mut flow = Flow::build(worker, &plan)?;
         while flow.turn(worker, None) {}
         Ok(())
@@ -175,6 +330,19 @@ fn work(workers: usize, plan: &Arc<Plan>) -> Result<(), Fatal> {
         result.map_err(Fatal::Failed)??;
     }
     Ok(())
+}
+
+/// Ends the run when a worker panics: the others would wait for it for ever.
+struct Watch(Trouble);
+
+impl Drop for Watch {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            let problem = "a worker broke off; what it said stands above. This is a defect of millstream, and nothing \
+                           committed is affected. Please report it";
+            self.0.report(Fatal::Failed(problem.to_owned()));
+        }
+    }
 }
 
 /// A line that says what a commit came to.

@@ -26,9 +26,25 @@ use crate::stage::Staged;
 /// One small thing that an epoch came to.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub enum Item {
-    Staged(Staged),
+    Staged(#[serde(with = "as_text")] Staged),
     Progress(Progress),
-    Average(AverageId, Total),
+    Average(#[serde(with = "as_text")] AverageId, Total),
+}
+
+/// What the log writes down leaves out fields that are empty, which timely's own form between processes cannot read: there
+/// it goes as the log's text.
+mod as_text {
+    use serde::de::{DeserializeOwned, Error as _};
+    use serde::ser::Error as _;
+    use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+    pub(super) fn serialize<T: Serialize, S: Serializer>(item: &T, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(&serde_json::to_string(item).map_err(S::Error::custom)?)
+    }
+
+    pub(super) fn deserialize<'de, T: DeserializeOwned, D: Deserializer<'de>>(deserializer: D) -> Result<T, D::Error> {
+        serde_json::from_str(&String::deserialize(deserializer)?).map_err(D::Error::custom)
+    }
 }
 
 /// What an epoch came to, ready to be made a commit.
@@ -137,4 +153,47 @@ pub fn commit<'scope>(
             }
         },
     )
+}
+
+#[cfg(test)]
+mod tests {
+    //! What breaks when these fail: a cluster of processes, at its first file and its first average.
+
+    use timely::bytes::arc::BytesMut;
+    use timely::dataflow::channels::ContainerBytes;
+
+    use super::*;
+    use crate::position::Position;
+    use crate::protocol::commit::Range;
+    use crate::reject::Stage;
+
+    #[test]
+    fn items_go_from_process_to_process_with_and_without_what_may_be_left_out() {
+        let range = |refused_by| Range {
+            split: "s".into(),
+            refused_by,
+            first: Position::at(1),
+            last: Position::at(2),
+            rows: 2,
+        };
+        let file = |refused_by| FileRecord { ranges: vec![range(refused_by)], ..FileRecord::default() };
+        let id = |from: Option<&str>, group: &[Option<&str>]| AverageId {
+            average: "a".into(),
+            by: "day".into(),
+            from: from.map(str::to_owned),
+            group: group.iter().map(|value| value.map(str::to_owned)).collect(),
+        };
+        let total = || Total { sum: "170141183460469231731687303715884105727".into(), count: 3 };
+        let items = vec![
+            Item::Staged(Staged { place: Place::Data, file: file(None) }),
+            Item::Staged(Staged { place: Place::Rejects, file: file(Some(Stage::Decode)) }),
+            Item::Progress(Progress { split: "s".into(), at: Position::at(2), records: 2, done: true }),
+            Item::Average(id(None, &[]), total()),
+            Item::Average(id(Some("2024-01-01"), &[None, Some("x")]), total()),
+        ];
+        let mut bytes = Vec::new();
+        items.into_bytes(&mut bytes);
+        let read = Vec::<Item>::from_bytes(BytesMut::from(bytes).freeze());
+        assert_eq!(format!("{read:?}"), format!("{items:?}"));
+    }
 }

@@ -74,15 +74,21 @@ pub struct Run {
     #[arg(short = 'n', long, value_name = "N", default_value = "1")]
     pub processes: NonZeroUsize,
     /// Be this one of the processes, counted from 0
-    #[arg(short, long, value_name = "I", requires = "hosts")]
+    #[arg(short, long, value_name = "I")]
     pub process: Option<usize>,
     /// A file with the address (host:port) of each process, one a line
     // Without a short form: -h is help.
     #[arg(long, value_name = "FILE", requires = "process")]
     pub hosts: Option<PathBuf>,
+    /// Be told on stdin where the others are: how a process is started by the one that watches over it
+    #[arg(long, hide = true, requires = "process", conflicts_with = "hosts")]
+    pub supervised: bool,
     /// Stop once all is committed that was there at the start
     #[arg(long)]
     pub until_end: bool,
+    /// How much to say, passed on to the processes that are started.
+    #[arg(skip)]
+    pub verbose: u8,
 }
 
 /// `check`.

@@ -61,6 +61,12 @@ fn answered(answer: &clap::Error) -> Exit {
 fn checked(arguments: &Arguments) -> Result<(), Failure> {
     let Command::Run(run) = &arguments.command else { return Ok(()) };
     match run.process {
+        Some(_) if run.hosts.is_none() && !run.supervised => {
+            let problem = "--process says which of several processes to be, and nothing says where the others are";
+            Err(Failure::usage(problem).hint(
+                "name a file with their addresses with --hosts, or leave --process out to start all of them here",
+            ))
+        }
         Some(process) if process >= run.processes.get() => {
             let problem = format!("--process {process} is not one of {} processes, counted from 0", run.processes);
             Err(Failure::usage(problem).hint("say with --processes how many there are"))
@@ -71,9 +77,10 @@ fn checked(arguments: &Arguments) -> Result<(), Failure> {
 
 fn dispatch(arguments: Arguments) -> Result<Exit, Failure> {
     logging::start(arguments.verbose);
-    let mut out = io::stdout().lock();
+    // Not locked for as long as it takes: a run writes to it from another thread.
+    let mut out = io::stdout();
     match arguments.command {
-        Command::Run(asked) => run::run(&asked),
+        Command::Run(asked) => run::run(&Run { verbose: arguments.verbose, ..asked }),
         Command::Check(asked) => check::check(&asked, &mut out),
         Command::Test(asked) => return test::test(&asked, &mut out),
         Command::Plan(asked) => plan::plan(&asked, &mut out),

@@ -1,10 +1,13 @@
 //! `run`: the pipeline, until it is stopped or at its end.
 //!
-//! Owns signals, logs and what is shown meanwhile; the run itself is [`crate::run`]. SIGTERM and SIGINT end it with a last
-//! commit and exit code 0, at whatever moment they come; a second one ends the process at once.
+//! Owns signals, logs and what is shown meanwhile; the run itself is [`crate::run`], and several processes on this machine
+//! are [`crate::cluster::supervise`]'s. SIGTERM and SIGINT end it with a last commit and exit code 0, at whatever moment they
+//! come; a second one ends the process at once.
 
+use std::ffi::OsString;
 use std::io::{self, IsTerminal};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use millstream_operators::protocol::Commit;
 use millstream_operators::protocol::assign::Bounds;
@@ -13,6 +16,8 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use crate::clock::Clock;
+use crate::cluster::supervise::{self, Launch, Supervised};
+use crate::cluster::{Hosts, Listen, Member, Proof};
 use crate::exit::{Exit, Fatal};
 use crate::log::committer::OnCommit;
 use crate::run::{self, Options};
@@ -24,16 +29,15 @@ use super::{Failure, Run, load};
 /// Runs the pipeline.
 pub(super) fn run(asked: &Run) -> Result<(), Failure> {
     let runtime = load::runtime()?;
-    let stop = CancellationToken::new();
+    let stopping = Stopping::default();
     let ran = runtime.block_on(async {
-        watch_signals(stop.clone())?;
+        watch_signals(stopping.clone())?;
         let stages = load::stages(&asked.pipeline.path)?;
-        refuse_what_is_to_come(asked, &stages)?;
-        let clock = Clock::system();
-        let bounds = if asked.until_end { Bounds::UntilEnd } else { Bounds::Unbounded };
-        let (writer, on_commit) = (load::writer(&clock), shown());
-        let options = Options { workers: asked.workers.get(), bounds, clock, writer, on_commit, stop };
-        run::run(&stages, &options).await.map_err(failure)
+        match (asked.processes.get(), asked.process) {
+            (1, _) => run::run(&stages, &options(&stages, asked, &stopping, shown())).await.map_err(failure),
+            (_, Some(process)) => take_part(&stages, asked, process, &stopping).await,
+            (processes, None) => supervise(asked, processes, stopping).await,
+        }
     });
     // A run that failed leaves workers behind that wait for tasks which are gone: to wait for them is to wait for ever.
     runtime.shutdown_background();
@@ -44,19 +48,69 @@ fn failure(fatal: Fatal) -> Failure {
     Failure::new(fatal.exit(), fatal)
 }
 
-fn refuse_what_is_to_come(asked: &Run, stages: &Stages) -> Result<(), Failure> {
-    if asked.processes.get() > 1 || asked.process.is_some() {
-        let problem = "more than one process is not in this build yet";
-        return Err(Failure::usage(problem).hint("run one process, with --workers for more threads"));
-    }
+fn options(stages: &Stages, asked: &Run, stopping: &Stopping, on_commit: OnCommit) -> Options {
     if stages.config().observe.listen.is_some() {
         tracing::warn!("[observe] listen: metrics are not in this build yet; nothing listens");
     }
-    Ok(())
+    let clock = Clock::system();
+    let bounds = if asked.until_end { Bounds::UntilEnd } else { Bounds::Unbounded };
+    let (writer, stop) = (load::writer(&clock), stopping.stop.clone());
+    Options { workers: asked.workers.get(), bounds, clock, writer, on_commit, stop }
+}
+
+/// Runs as one process of several.
+async fn take_part(stages: &Stages, asked: &Run, process: usize, stopping: &Stopping) -> Result<(), Failure> {
+    let cannot = |error: io::Error| Failure::failed(format!("cannot listen on this machine: {error}"));
+    let (member, on_commit) = match &asked.hosts {
+        Some(path) => {
+            let cluster = &stages.config().cluster;
+            let hosts = Hosts::load(path, asked.processes.get()).map_err(Failure::usage)?;
+            let proof = Proof::load(cluster).map_err(Failure::usage)?;
+            let listen = Listen::At(cluster.listen.clone().unwrap_or_else(|| hosts.of(process).clone()));
+            (Member { process, hosts, proof, listen, wait: cluster.wait }, shown())
+        }
+        None => {
+            let supervised = Supervised::new(stopping.stop.clone()).map_err(cannot)?;
+            let Some(member) = supervised.member(process).await else { return Ok(()) };
+            (member, told_on())
+        }
+    };
+    run::run_as(stages, &options(stages, asked, stopping, on_commit), member).await.map_err(failure)
+}
+
+/// Starts all processes here, and watches over them.
+async fn supervise(asked: &Run, processes: usize, stopping: Stopping) -> Result<(), Failure> {
+    let Stopping { stop, at_once } = stopping;
+    let launch = Launch { arguments: arguments(asked), processes, stop, at_once };
+    let verdict = supervise::supervise(&launch).await;
+    let verdict = verdict.map_err(|error| Failure::failed(format!("the processes cannot be started: {error}")))?;
+    match verdict.why {
+        Some(why) => Err(Failure::new(verdict.exit, why)),
+        None => Ok(()),
+    }
+}
+
+/// The command line of each process, as far as it is the same for all.
+fn arguments(asked: &Run) -> Vec<OsString> {
+    let mut arguments: Vec<OsString> = vec!["run".into(), asked.pipeline.path.clone().into()];
+    arguments.extend(["--workers".into(), asked.workers.to_string().into()]);
+    arguments.extend(["--processes".into(), asked.processes.to_string().into(), "--supervised".into()]);
+    arguments.extend(asked.until_end.then(|| "--until-end".into()));
+    arguments.extend((0..asked.verbose).map(|_| "--verbose".into()));
+    arguments
+}
+
+/// How the process is asked to end.
+#[derive(Clone, Default)]
+struct Stopping {
+    /// With a last commit.
+    stop: CancellationToken,
+    /// At once.
+    at_once: CancellationToken,
 }
 
 /// The first signal asks for a last commit; the second leaves at once.
-fn watch_signals(stop: CancellationToken) -> Result<(), Failure> {
+fn watch_signals(stopping: Stopping) -> Result<(), Failure> {
     let listen = |kind| signal(kind).map_err(|error| Failure::failed(format!("cannot listen for signals: {error}")));
     let (mut terminate, mut interrupt) = (listen(SignalKind::terminate())?, listen(SignalKind::interrupt())?);
     tokio::spawn(async move {
@@ -67,10 +121,15 @@ fn watch_signals(stop: CancellationToken) -> Result<(), Failure> {
                 _ = interrupt.recv() => {}
             }
             asked += 1;
-            stop.cancel();
+            stopping.stop.cancel();
             match asked {
                 1 => tracing::info!("stopping: what was read is committed first; a second signal leaves at once"),
-                _ => leave_at_once(),
+                _ => {
+                    // The processes that this one watches over end with it.
+                    stopping.at_once.cancel();
+                    tokio::time::sleep(AT_ONCE).await;
+                    leave_at_once();
+                }
             }
         }
     });
@@ -80,6 +139,19 @@ fn watch_signals(stop: CancellationToken) -> Result<(), Failure> {
 #[expect(clippy::disallowed_methods, reason = "whoever sends a second signal does not want to wait for destructors")]
 fn leave_at_once() {
     std::process::exit(Exit::Failed as i32)
+}
+
+/// How long processes that are watched over have, to be ended at once.
+const AT_ONCE: Duration = Duration::from_millis(100);
+
+/// Says every commit in a line, and tells the supervisor of it.
+fn told_on() -> OnCommit {
+    let shown = Mutex::new(Progress::stderr());
+    Arc::new(move |commit: &Commit| {
+        supervise::committed(commit.commit);
+        // Where stderr is gone there is nobody to show it to.
+        let _ = shown.lock().unwrap_or_else(PoisonError::into_inner).say(&run::line(commit));
+    })
 }
 
 /// Shows every commit: a status that is redrawn on a terminal, a line each elsewhere.

@@ -8,7 +8,7 @@ use super::units::{Size, Span};
 
 const INTERVAL: Key = Key::with_default("interval", "how long an epoch takes in records", "30s");
 const MAX_BYTES: Key =
-    Key::with_default("max_bytes", "how much it takes in at most, over all splits of a worker", "256MiB");
+    Key::with_default("max_bytes", "how much it takes in at most, over all workers of a process", "256MiB");
 
 pub(super) const SPEC: Spec = Spec {
     heading: "[epoch]",

@@ -1,7 +1,7 @@
 //! One number for what a pipeline does, so that processes can tell whether they were given the same one.
 //!
 //! Owns what counts: all that changes which rows, rejects, averages and files come out, variables put in. What may
-//! differ between machines does not count: credentials' profile, memory, the listener; nor do `[[test]]` cases. How a thing
+//! differ between machines does not count: credentials' profile, memory, the listener, `[cluster]`; nor do `[[test]]` cases. How a thing
 //! is spelled (`30s`, `30000ms`) plays no part either. Each struct is taken apart by name, so that a new key cannot be
 //! forgotten here.
 

@@ -12,12 +12,14 @@
 mod average;
 mod balance;
 mod cases;
+mod cluster;
 mod columns;
 mod decode;
 mod epoch;
 mod error;
 mod expressions;
 mod fingerprint;
+mod host;
 mod key;
 mod limits;
 mod location;
@@ -39,11 +41,13 @@ use std::path::Path;
 pub use average::{Average, Bucket};
 pub use balance::{Balance, Exchange};
 pub use cases::{Case, Refused};
+pub use cluster::{Auth, Cluster};
 pub use columns::ORIGIN;
 pub use decode::{Csv, Decode, Format, Packing};
 pub use epoch::Epoch;
 pub use error::{ConfigError, ConfigErrors, Located};
 pub use expressions::Expression;
+pub use host::Host;
 pub use key::{Absent, Key, Spec};
 pub use limits::Limits;
 pub use location::Location;
@@ -77,6 +81,7 @@ const TOP: Spec = Spec {
         Key::optional("epoch", "", ""),
         Key::optional("limits", "", ""),
         Key::optional("balance", "", ""),
+        Key::optional("cluster", "", ""),
         Key::optional("observe", "", ""),
         Key::optional("test", "", ""),
     ],
@@ -101,6 +106,7 @@ pub struct Config {
     pub epoch: Epoch,
     pub limits: Limits,
     pub balance: Balance,
+    pub cluster: Cluster,
     pub observe: Observe,
     /// The `[[test]]` cases.
     pub tests: Vec<Case>,
@@ -170,6 +176,7 @@ fn sections(top: &Section<'_>) -> Config {
         epoch: epoch::read(top.open("epoch", &epoch::SPEC)),
         limits: limits::read(top.open("limits", &limits::SPEC)),
         balance: balance::read(top.open("balance", &balance::SPEC)),
+        cluster: cluster::read(top.open("cluster", &cluster::SPEC)),
         observe: observe::read(top.open("observe", &observe::SPEC)),
         schema,
         validate,

@@ -2,7 +2,7 @@
 
 use super::key::{Absent, Key, Spec};
 use super::{
-    NAME, average, balance, cases, decode, epoch, expressions, limits, observe, rejects, schema, sink, source,
+    NAME, average, balance, cases, cluster, decode, epoch, expressions, limits, observe, rejects, schema, sink, source,
 };
 
 /// The key at the top of the file.
@@ -24,6 +24,7 @@ pub fn sections() -> Vec<&'static Spec> {
         &epoch::SPEC,
         &limits::SPEC,
         &balance::SPEC,
+        &cluster::SPEC,
         &observe::SPEC,
         &cases::SPEC,
     ]);
