@@ -16,8 +16,6 @@ mod careless;
 mod changed;
 #[path = "exactly_once/hostile.rs"]
 mod hostile;
-#[path = "exactly_once/input.rs"]
-mod input;
 #[path = "exactly_once/kills.rs"]
 mod kills;
 #[path = "exactly_once/stops.rs"]

@@ -24,8 +24,6 @@ mod kills;
 mod odd;
 #[path = "kinesis/order.rs"]
 mod order;
-#[path = "kinesis/reader.rs"]
-mod reader;
 #[path = "kinesis/reshards.rs"]
 mod reshards;
 #[path = "kinesis/starts.rs"]

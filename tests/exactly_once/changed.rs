@@ -3,7 +3,7 @@
 
 use std::fs::OpenOptions;
 
-use crate::input::{Input, name};
+use crate::whole::input::{Input, name};
 use crate::whole::oracle::Expected;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

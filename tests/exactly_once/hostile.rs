@@ -7,7 +7,7 @@ use std::time::Duration;
 use serde_json::json;
 use tokio::time::sleep;
 
-use crate::input::Input;
+use crate::whole::input::Input;
 use crate::whole::oracle::Expected;
 use crate::whole::sink::Sink;
 

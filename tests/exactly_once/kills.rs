@@ -2,13 +2,11 @@
 
 use std::time::Duration;
 
-use millstream::connector::generate::Kind;
-use millstream::connector::generate::record::Records;
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
 use tokio::time::sleep;
 
-use crate::input::Input;
+use crate::whole::input::Input;
 use crate::whole::oracle::Expected;
 use crate::whole::pipeline::Pipeline;
 use crate::whole::process::{Ended, Process};
@@ -105,13 +103,5 @@ async fn what_is_generated_comes_out_exactly_once_however_often_it_is_killed() {
     let mut pipeline = Pipeline::new(tempfile::tempdir().unwrap(), "kills-generate", false, &source).await;
     kill_often(&mut pipeline, &["--until-end"], |_| true, |_| {}).await;
     pipeline.run_to_the_end(3).await;
-    let (records, mut expected) = (Records::new(Kind::Articles, 3, 0.04), Expected::default());
-    for split in 0..5 {
-        for index in 0..COUNT / 5 + u64::from(split < COUNT % 5) {
-            let mut record = Vec::new();
-            records.write(split, index, &mut record);
-            expected.take(&format!("generate-{split}"), index as usize, &record);
-        }
-    }
-    pipeline.check(&expected).await;
+    pipeline.check(&Expected::of_generated(COUNT, 5, 3, 0.04)).await;
 }

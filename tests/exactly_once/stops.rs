@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use tokio::time::sleep;
 
-use crate::input::Input;
+use crate::whole::input::Input;
 use crate::whole::oracle::Expected;
 
 async fn stopped_at_any_moment(test: &str, on_s3: bool) {

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use tokio::time::{Instant, sleep};
 
-use crate::input::Input;
+use crate::whole::input::Input;
 use crate::whole::oracle::Expected;
 use crate::whole::pipeline::Pipeline;
 use crate::whole::process::{Ended, Process};

@@ -5,11 +5,11 @@ use rand::{RngExt, SeedableRng};
 use serde_json::json;
 use tokio::time::{Duration, sleep};
 
-use crate::reader::{committed, reader, stop, until_committed};
 use crate::services::kinesis::{Kind, server};
 use crate::whole::aggregate::{Part, aggregate, hash_of, sealed};
 use crate::whole::articles::{Articles, gzip};
 use crate::whole::oracle::Expected;
+use crate::whole::reader::{committed, reader, stop, until_committed};
 use crate::whole::stream::{Put, Record, Stream};
 
 const MIDDLE: u128 = 1 << 127;

@@ -2,11 +2,11 @@
 
 use tokio::time::Duration;
 
-use crate::reader::{comes_out, reader, source, stop, until_committed};
 use crate::services::kinesis::{Kind, server};
 use crate::services::proxy::{Fault, Proxy};
 use crate::services::wire::Wire;
 use crate::whole::pipeline::Pipeline;
+use crate::whole::reader::{comes_out, reader, source, stop, until_committed};
 use crate::whole::stream::Stream;
 
 const CONSUMER: &str = "consumer = \"millstream\"";

@@ -2,10 +2,10 @@
 
 use tokio::time::Duration;
 
-use crate::reader::{comes_out, reader, stop, until_committed};
 use crate::services::kinesis::{Kind, server};
 use crate::services::proxy::{Fault, Happened, Proxy};
 use crate::whole::pipeline::Pipeline;
+use crate::whole::reader::{comes_out, reader, stop, until_committed};
 use crate::whole::stream::Stream;
 
 /// A stream with records, a pipeline that reads it through a proxy, and the proxy.

@@ -7,9 +7,9 @@ use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
 use tokio::time::{Duration, Instant, sleep};
 
-use crate::reader::{reader, source, until_committed};
 use crate::services::kinesis::{ENVIRONMENT, Kind, server};
 use crate::whole::pipeline::Pipeline;
+use crate::whole::reader::{reader, source, until_committed};
 use crate::whole::stream::Stream;
 
 /// Would catch a child that begins twice, a parent whose end is forgotten, and a shard that nobody reads after a restart.

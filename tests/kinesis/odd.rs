@@ -3,10 +3,10 @@
 use serde_json::json;
 use tokio::time::{Duration, sleep, timeout};
 
-use crate::reader::{comes_out, reader, until_committed};
 use crate::services::kinesis::{Kind, server};
 use crate::services::proxy::{Fault, Proxy};
 use crate::whole::oracle::Expected;
+use crate::whole::reader::{comes_out, reader, until_committed};
 use crate::whole::stream::{Record, Stream};
 
 /// Would catch a buffer that is too small for the largest record that Kinesis takes.
@@ -153,7 +153,7 @@ async fn a_bounded_run_ends_by_itself_while_records_still_arrive() {
             assert!(stream.puts.len() < there + 5_000, "it chases its producer");
         }
         process.wait().await.with(0);
-        let committed = crate::reader::committed(&mut pipeline).await;
+        let committed = crate::whole::reader::committed(&mut pipeline).await;
         assert!((there..=stream.puts.len()).contains(&committed), "{committed} of {there} and more");
         pipeline.run_to_the_end(1).await;
         pipeline.check(&stream.expected()).await;

@@ -6,9 +6,9 @@ use arrow::array::AsArray;
 use arrow::datatypes::Int64Type;
 use serde_json::json;
 
-use crate::reader::{reader, stop, until_committed};
 use crate::services::kinesis::{Kind, server};
 use crate::whole::pipeline::Pipeline;
+use crate::whole::reader::{reader, stop, until_committed};
 use crate::whole::sink::batches;
 use crate::whole::stream::{Record, Stream};
 

@@ -1,7 +1,7 @@
 //! Shards that split and merge, while the pipeline runs and while it does not.
 
-use crate::reader::{comes_out, reader, until_committed};
 use crate::services::kinesis::{Kind, server};
+use crate::whole::reader::{comes_out, reader, until_committed};
 use crate::whole::stream::Stream;
 
 /// What becomes of two shards.

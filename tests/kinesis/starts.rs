@@ -5,8 +5,8 @@ use std::time::SystemTime;
 use chrono::{DateTime, SecondsFormat, Utc};
 use tokio::time::{Duration, sleep};
 
-use crate::reader::{comes_out, reader, until_committed};
 use crate::services::kinesis::{Kind, server};
+use crate::whole::reader::{comes_out, reader, until_committed};
 use crate::whole::stream::Stream;
 
 const BOTH: [Kind; 2] = [Kind::KinesisLocal, Kind::Kinesalite];

@@ -5,8 +5,10 @@
 
 pub(crate) mod aggregate;
 pub(crate) mod articles;
+pub(crate) mod input;
 pub(crate) mod oracle;
 pub(crate) mod pipeline;
 pub(crate) mod process;
+pub(crate) mod reader;
 pub(crate) mod sink;
 pub(crate) mod stream;

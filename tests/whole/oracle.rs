@@ -4,6 +4,8 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use chrono::{DateTime, Utc};
+use millstream::connector::generate::Kind;
+use millstream::connector::generate::record::Records;
 use serde_json::Value;
 
 /// A record that is right.
@@ -48,6 +50,19 @@ impl Expected {
                     expected.take(&name, at, text);
                 }
                 at += line.len();
+            }
+        }
+        expected
+    }
+
+    /// What must come out of `generate`, asked for so many articles in so many splits.
+    pub(crate) fn of_generated(count: u64, splits: u64, seed: u64, broken: f64) -> Self {
+        let (records, mut expected) = (Records::new(Kind::Articles, seed, broken), Expected::default());
+        for split in 0..splits {
+            for index in 0..count / splits + u64::from(split < count % splits) {
+                let mut record = Vec::new();
+                records.write(split, index, &mut record);
+                expected.take(&format!("generate-{split}"), index as usize, &record);
             }
         }
         expected

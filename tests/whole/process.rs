@@ -46,8 +46,27 @@ impl Process {
 
     /// Sends a signal by its name.
     pub(crate) fn signal(&self, name: &str) {
-        let sent = Command::new("kill").arg(format!("-{name}")).arg(self.child.id().to_string()).status().unwrap();
-        assert!(sent.success(), "SIG{name} was not sent");
+        signal(self.child.id(), name);
+    }
+
+    /// The processes that it has started, in that order, once they are so many.
+    pub(crate) async fn children_when(&self, so_many: usize) -> Vec<u32> {
+        let (deadline, id) = (Instant::now() + PATIENCE, self.child.id());
+        loop {
+            let mut all = Vec::new();
+            // The supervisor starts processes from any of its threads.
+            for thread in std::fs::read_dir(format!("/proc/{id}/task")).into_iter().flatten().flatten() {
+                let listed = std::fs::read_to_string(thread.path().join("children")).unwrap_or_default();
+                all.extend(listed.split_whitespace().map(|id| id.parse::<u32>().unwrap()));
+            }
+            all.sort_unstable();
+            all.dedup();
+            if all.len() == so_many {
+                return all;
+            }
+            assert!(Instant::now() < deadline, "{all:?} run, and not {so_many}; it said:\n{}", self.said());
+            sleep(Duration::from_millis(2)).await;
+        }
     }
 
     /// Kills it, if it still runs.
@@ -107,6 +126,13 @@ impl Process {
             sleep(Duration::from_micros(200)).await;
         }
     }
+}
+
+/// Sends a signal by its name to a process; one that has ended meanwhile is no longer there to get it.
+pub(crate) fn signal(process: u32, name: &str) {
+    let sent = Command::new("kill").arg(format!("-{name}")).arg(process.to_string()).output().unwrap();
+    let gone = String::from_utf8_lossy(&sent.stderr).contains("No such process");
+    assert!(sent.status.success() || gone, "SIG{name} was not sent");
 }
 
 impl Drop for Process {
