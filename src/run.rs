@@ -11,6 +11,7 @@ use std::sync::Arc;
 use millstream_operators::ingest::EpochMeter;
 use millstream_operators::protocol::assign::Bounds;
 use millstream_operators::protocol::{Commit, State};
+use millstream_operators::spread::Lending;
 use timely::CommunicationConfig;
 use timely::WorkerConfig;
 use tokio::runtime::Handle;
@@ -23,12 +24,10 @@ use crate::exit::Fatal;
 use crate::log::claim::{Claimant, claim};
 use crate::log::committer::{Committing, LEAST_SNAPSHOT, OnCommit};
 use crate::log::{Places, backfill, lost, read, recover};
+use crate::memory::Memory;
 use crate::pipeline::{Flow, Plan};
 use crate::stages::Stages;
 use crate::totals::Known;
-
-/// The share of the budget that open files may hold.
-const OPEN_FILES: u64 = 2;
 
 /// How to run.
 #[derive(Clone)]
@@ -115,7 +114,15 @@ pub async fn begin(
 /// What the workers of a process need.
 pub fn plan(stages: &Stages, options: &Options, ready: Ready, trouble: Trouble, tokio: Handle) -> Plan {
     let config = stages.config();
+    let (process, processes) = (0, 1);
+    let memory = Memory::of(config, processes);
+    if let Some(warning) = memory.warning(config, processes) {
+        tracing::warn!("{warning}");
+    }
+    let budget = Budget::new(memory.own);
     Plan {
+        process,
+        processes,
         stages: stages.clone(),
         bounds: options.bounds,
         state: ready.state,
@@ -128,10 +135,11 @@ pub fn plan(stages: &Stages, options: &Options, ready: Ready, trouble: Trouble, 
             on_commit: options.on_commit.clone(),
             least_snapshot: LEAST_SNAPSHOT,
         },
-        budget: Budget::new(config.limits.memory as usize),
+        lending: Arc::new(Lending::new(process, options.workers, memory.share, Arc::new(budget.clone()))),
+        budget,
         meter: Arc::new(EpochMeter::new(config.epoch.max_bytes)),
         interval: config.epoch.interval,
-        open_files: (config.limits.memory / OPEN_FILES) as usize,
+        open_files: memory.open_files(),
         tokio,
         stop: options.stop.clone(),
     }
