@@ -178,22 +178,26 @@ impl Control {
     }
 
     fn hear(&self, word: Word) {
-        if let Word::Ended { split, end, at, epoch } = word {
-            let starts = self.with_desk(|desk| desk.coordinator.ended(&split, end, at, epoch));
-            self.give_out(starts.unwrap_or_default());
-            self.after_decision(end == End::Finished);
-            return;
-        }
-        if let Word::Returned(ids) = &word {
-            if let Some((lending, _)) = self.loans.borrow().as_ref() {
-                lending.returned(ids);
+        match word {
+            Word::Ended { split, end, at, epoch } => {
+                let starts = self.with_desk(|desk| desk.coordinator.ended(&split, end, at, epoch));
+                self.give_out(starts.unwrap_or_default());
+                self.after_decision(end == End::Finished);
             }
-            return;
+            Word::Returned(ids) => {
+                if let Some((lending, _)) = self.loans.borrow().as_ref() {
+                    lending.returned(&ids);
+                }
+            }
+            Word::Close(epoch) => {
+                self.open.replace_with(|open| (*open).max(epoch + 1));
+                self.tell_ingest(word);
+            }
+            Word::Start(_) | Word::Finish => self.tell_ingest(word),
         }
-        if let Word::Close(epoch) = word {
-            let mut open = self.open.borrow_mut();
-            *open = (*open).max(epoch + 1);
-        }
+    }
+
+    fn tell_ingest(&self, word: Word) {
         self.for_ingest.borrow_mut().push_back(word);
         if let Some(activator) = self.ingest.borrow().as_ref() {
             activator.activate();
