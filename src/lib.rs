@@ -15,7 +15,8 @@
 //! | commit, publish | `commit` | [`log`] |
 //!
 //! [`pipeline`] puts the operators together, and is the one place that does; [`bridge`] is the only crossing between timely
-//! and tokio; [`cluster`] makes one of many processes; [`config`] turns the TOML file into checked types; [`cli`] has a file per command.
+//! and tokio; [`cluster`] makes one of many processes; [`memory`] divides what a process may hold; [`config`] turns the TOML
+//! file into checked types; [`cli`] has a file per command.
 
 pub mod bridge;
 pub mod cli;
@@ -27,6 +28,7 @@ pub mod exit;
 pub mod expression;
 pub mod functions;
 pub mod log;
+pub mod memory;
 pub mod pipeline;
 pub mod retry;
 pub mod run;

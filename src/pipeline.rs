@@ -26,7 +26,7 @@ use millstream_operators::port::Queues;
 use millstream_operators::protocol::State;
 use millstream_operators::protocol::assign::Bounds;
 use millstream_operators::protocol::recover::Place;
-use millstream_operators::spread::spread;
+use millstream_operators::spread::{Lending, spread};
 use millstream_operators::stage::{Staged, stage};
 use millstream_operators::validate::validate;
 use millstream_operators::{Batch, Port};
@@ -53,15 +53,20 @@ const REPLIES_WAITING: usize = 64;
 
 /// Everything that the workers of a process need; shared by all of them.
 pub struct Plan {
+    /// Which process this is, of how many that run the pipeline together.
+    pub process: usize,
+    pub processes: usize,
     pub stages: Stages,
     pub bounds: Bounds,
     /// The claimed log: where to go on from.
     pub state: State,
     pub committing: Committing,
     pub budget: Budget,
+    /// What this process has lent to the others.
+    pub lending: Arc<Lending>,
     pub meter: Arc<EpochMeter>,
     pub interval: Duration,
-    /// Bytes that the open files of all workers may hold.
+    /// Bytes that the open files of all workers of the process may hold.
     pub open_files: usize,
     pub tokio: Handle,
     /// Cancelled when the run is to end early.
@@ -154,7 +159,7 @@ impl Parts {
         let reserve = Arc::new(plan.budget.clone());
         let of = |place: Place, options: EncodeOptions| EncodeOptions {
             min_part: plan.committing.places.of(place).min_part(),
-            memory: plan.open_files / peers,
+            memory: plan.open_files / (peers / plan.processes),
             worker,
             generation: plan.state.generation,
             ..options
@@ -178,7 +183,7 @@ impl Parts {
         control: Rc<Control>,
         probe: &ProbeHandle<u64>,
     ) {
-        let (raw, progress) = ingest(scope, first, control, plan.meter.clone(), |address| {
+        let (raw, progress) = ingest(scope, first, control.clone(), plan.meter.clone(), |address| {
             let activator = scope.worker().sync_activator_for(address);
             boxed(activator, BATCHES_WAITING, &plan.tokio, |end| {
                 let source = plan.committing.source.clone();
@@ -187,7 +192,7 @@ impl Parts {
         });
         let raw = match plan.stages.config().balance.exchange {
             Exchange::None => raw,
-            Exchange::Batches => spread(raw),
+            Exchange::Batches => spread(raw, plan.lending.clone(), &control),
         };
         let (decoded, undecoded) = raw.decode(self.decoder);
         let (valid, invalid) = validate(decoded, plan.stages.validate());

@@ -9,12 +9,15 @@
 //! is claimed and what is committed is finished; a stop at any moment ends with all that can be committed committed.
 
 use std::any::Any;
+use std::collections::BTreeSet;
 use std::io;
 use std::sync::Arc;
 
+use millstream_operators::Split;
 use millstream_operators::ingest::EpochMeter;
-use millstream_operators::protocol::assign::Bounds;
+use millstream_operators::protocol::assign::{Bounds, Coordinator, Start};
 use millstream_operators::protocol::{Commit, State};
+use millstream_operators::spread::Lending;
 use timely::communication::Hooks;
 use timely::communication::allocator::zero_copy::initialize::initialize_networking_from_sockets;
 use timely::communication::allocator::{AllocatorBuilder, ProcessBuilder};
@@ -25,18 +28,16 @@ use tokio_util::sync::CancellationToken;
 
 use crate::bridge::{Budget, Trouble};
 use crate::clock::Clock;
-use crate::cluster::{Cluster, Introduction, Member, News, Pipe};
+use crate::cluster::{Cluster, Introduction, Member, News, Pipe, Seat};
 use crate::connector::{Source, Store, StoreError, registry};
 use crate::exit::{Exit, Fatal};
 use crate::log::claim::{Claimant, claim};
 use crate::log::committer::{Committing, LEAST_SNAPSHOT, OnCommit};
 use crate::log::{Places, backfill, lost, read, recover};
+use crate::memory::Memory;
 use crate::pipeline::{Flow, Plan};
 use crate::stages::Stages;
 use crate::totals::Known;
-
-/// The share of the budget that open files may hold.
-const OPEN_FILES: u64 = 2;
 
 /// How to run.
 #[derive(Clone)]
@@ -53,6 +54,7 @@ pub struct Options {
 
 /// What a run goes on from, claimed and finished.
 pub struct Ready {
+    pub seat: Seat,
     pub places: Places,
     pub source: Arc<dyn Source>,
     pub who: Claimant,
@@ -73,6 +75,28 @@ pub async fn places(stages: &Stages) -> Result<Places, Fatal> {
     let config = stages.config();
     let (data, rejects) = (registry::store(&config.sink.location).await?, registry::store(&config.rejects).await?);
     Ok(Places { data, rejects })
+}
+
+/// Who would read what if the pipeline were started now with so many workers, by a look at log and source. Claims nothing.
+pub async fn foresee(stages: &Stages, options: &Options) -> Result<Foreseen, Fatal> {
+    let (places, source) = connect(stages, options).await?;
+    let mut state = read::state(&*places.data, read::end(&*places.data).await?).await?;
+    let who = claimant(stages, options, &*source)?;
+    let claim = state.claim(&who.writer, &who.pipeline, &options.clock.text(), &who.averages, &who.pin);
+    state.apply(&claim, 0).map_err(|broken| Fatal::Log(broken.to_string()))?;
+    source.goes_on_from(&state);
+    let found = source.discover().await?.splits;
+    let names = found.iter().map(|split| split.name.clone()).collect();
+    let mut desk = Coordinator::new(options.workers, source.concurrency(), options.bounds, state.positions);
+    Ok(Foreseen { starts: desk.discovered(found, false), splits: names })
+}
+
+/// What a start would begin with.
+pub struct Foreseen {
+    /// Which worker reads which split, from where.
+    pub starts: Vec<Start>,
+    /// All splits that are there.
+    pub splits: BTreeSet<Split>,
 }
 
 /// The start on given connectors.
@@ -111,7 +135,7 @@ pub async fn begin(
     }
     backfill::backfill(stages, &places, &who, &mut state, &options.clock).await?;
     read::leave_hint(&*places.data, state.commit).await;
-    Ok(Ready { places, source, who, state })
+    Ok(Ready { seat: Seat::ALONE, places, source, who, state })
 }
 
 fn claimant(stages: &Stages, options: &Options, source: &dyn Source) -> Result<Claimant, Fatal> {
@@ -127,7 +151,15 @@ fn claimant(stages: &Stages, options: &Options, source: &dyn Source) -> Result<C
 /// What the workers of a process need.
 pub fn plan(stages: &Stages, options: &Options, ready: Ready, trouble: Trouble, tokio: Handle) -> Plan {
     let config = stages.config();
+    let Seat { process, processes } = ready.seat;
+    let memory = Memory::of(config, processes);
+    if let Some(warning) = memory.warning(config, processes) {
+        tracing::warn!("{warning}");
+    }
+    let budget = Budget::new(memory.own);
     Plan {
+        process,
+        processes,
         stages: stages.clone(),
         bounds: options.bounds,
         state: ready.state,
@@ -140,10 +172,11 @@ pub fn plan(stages: &Stages, options: &Options, ready: Ready, trouble: Trouble, 
             on_commit: options.on_commit.clone(),
             least_snapshot: LEAST_SNAPSHOT,
         },
-        budget: Budget::new(config.limits.memory as usize),
+        lending: Arc::new(Lending::new(process, options.workers, memory.share, Arc::new(budget.clone()))),
+        budget,
         meter: Arc::new(EpochMeter::new(config.epoch.max_bytes)),
         interval: config.epoch.interval,
-        open_files: (config.limits.memory / OPEN_FILES) as usize,
+        open_files: memory.open_files(),
         tokio,
         stop: options.stop.clone(),
     }
@@ -219,7 +252,7 @@ async fn take_part(stages: &Stages, options: &Options, cluster: &mut Cluster) ->
         begun = begin_together(stages, options, cluster) => begun?,
     };
     let Some((ready, pipes)) = begun else { return Ok(Part::None) };
-    let (trouble, log, process) = (Trouble::default(), ready.places.data.clone(), cluster.process());
+    let (trouble, log, process) = (Trouble::default(), ready.places.data.clone(), cluster.seat().process);
     tracing::info!(process, processes = pipes.len(), generation = ready.state.generation, "the cluster is at work");
     let plan = Arc::new(plan(stages, options, ready, trouble.clone(), Handle::current()));
     let workers = Workers::Together { threads: options.workers, process, pipes };
@@ -256,7 +289,7 @@ async fn begin_together(
     cluster: &mut Cluster,
 ) -> Result<Option<(Ready, Vec<Option<Pipe>>)>, Fatal> {
     let (places, source) = connect(stages, options).await?;
-    let ready = if cluster.process() == 0 {
+    let ready = if cluster.seat().process == 0 {
         if !cluster.formed().await? {
             return Ok(None);
         }
@@ -269,12 +302,12 @@ async fn begin_together(
             ready = begin(stages, options, places, source) => ready?,
         };
         cluster.lead(&ready.state).await;
-        ready
+        Ready { seat: cluster.seat(), ..ready }
     } else {
         let Some(terms) = cluster.terms().await? else { return Ok(None) };
         source.goes_on_from(&terms.state);
         let who = claimant(stages, options, &*source)?;
-        Ready { places, source, who, state: terms.state }
+        Ready { seat: cluster.seat(), places, source, who, state: terms.state }
     };
     Ok(cluster.joined().await?.map(|pipes| (ready, pipes)))
 }

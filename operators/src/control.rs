@@ -1,4 +1,4 @@
-//! What workers tell each other beside the data: who reads which split, which epoch is over, when to stop.
+//! What workers tell each other beside the data: who reads which split, which epoch is over, which loan is, when to stop.
 //!
 //! ```text
 //!             ┌────────── words, exchanged by worker ──────────┐
@@ -14,6 +14,7 @@
 use std::cell::RefCell;
 use std::collections::{BTreeMap, VecDeque};
 use std::rc::Rc;
+use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 use timely::container::CapacityContainerBuilder;
@@ -27,6 +28,7 @@ use crate::port::Port;
 use crate::position::{Position, Split};
 use crate::protocol::assign::{Bounds, Coordinator, End, SplitInfo, Start};
 use crate::protocol::state::SplitState;
+use crate::spread::{Lending, Returns};
 
 /// What one worker says to another.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -39,6 +41,8 @@ pub enum Word {
     Finish,
     /// To worker 0: a split is through; the last of it was read in `epoch`.
     Ended { split: Split, end: End, at: Option<Position>, epoch: u64 },
+    /// To a worker: the batches that it lent under these numbers are encoded.
+    Returned(Vec<u64>),
 }
 
 /// What the outside tells worker 0.
@@ -90,6 +94,8 @@ pub struct Control {
     pub(crate) ingest: RefCell<Option<Activator>>,
     /// The newest epoch that this worker knows to be open.
     open: RefCell<u64>,
+    /// Where batches are lent: what this process lent to others, and what this worker has to give back.
+    loans: RefCell<Option<(Arc<Lending>, Arc<Returns>)>>,
 }
 
 impl Control {
@@ -126,6 +132,7 @@ impl Control {
             for_ingest: RefCell::default(),
             ingest: RefCell::default(),
             open: RefCell::new(first),
+            loans: RefCell::default(),
         })
     }
 
@@ -136,12 +143,19 @@ impl Control {
             self.hear(word);
         }
         self.listen_outside();
+        self.give_back();
         self.send();
     }
 
-    /// Ends the conversation, once the main dataflow is done.
+    /// Ends the conversation, once the main dataflow is done. What was not said until then nobody waits for: all splits have
+    /// ended, all epochs are closed, and no reader needs the memory of a loan.
     pub fn close(&self) {
         self.input.borrow_mut().take();
+    }
+
+    /// From now on, words of loans go between these two.
+    pub(crate) fn lends(&self, lending: Arc<Lending>, returns: Arc<Returns>) {
+        self.loans.replace(Some((lending, returns)));
     }
 
     /// Says something to worker 0.
@@ -164,16 +178,26 @@ impl Control {
     }
 
     fn hear(&self, word: Word) {
-        if let Word::Ended { split, end, at, epoch } = word {
-            let starts = self.with_desk(|desk| desk.coordinator.ended(&split, end, at, epoch));
-            self.give_out(starts.unwrap_or_default());
-            self.after_decision(end == End::Finished);
-            return;
+        match word {
+            Word::Ended { split, end, at, epoch } => {
+                let starts = self.with_desk(|desk| desk.coordinator.ended(&split, end, at, epoch));
+                self.give_out(starts.unwrap_or_default());
+                self.after_decision(end == End::Finished);
+            }
+            Word::Returned(ids) => {
+                if let Some((lending, _)) = self.loans.borrow().as_ref() {
+                    lending.returned(&ids);
+                }
+            }
+            Word::Close(epoch) => {
+                self.open.replace_with(|open| (*open).max(epoch + 1));
+                self.tell_ingest(word);
+            }
+            Word::Start(_) | Word::Finish => self.tell_ingest(word),
         }
-        if let Word::Close(epoch) = word {
-            let mut open = self.open.borrow_mut();
-            *open = (*open).max(epoch + 1);
-        }
+    }
+
+    fn tell_ingest(&self, word: Word) {
         self.for_ingest.borrow_mut().push_back(word);
         if let Some(activator) = self.ingest.borrow().as_ref() {
             activator.activate();
@@ -220,10 +244,19 @@ impl Control {
         self.desk.borrow_mut().as_mut().map(act)
     }
 
+    fn give_back(&self) {
+        if let Some((_, returns)) = self.loans.borrow().as_ref() {
+            let words = returns.take().into_iter().map(|(lender, ids)| (lender as u64, Word::Returned(ids)));
+            self.outbox.borrow_mut().extend(words);
+        }
+    }
+
     fn send(&self) {
-        if let Some(input) = self.input.borrow_mut().as_mut() {
-            let mut outbox = self.outbox.borrow_mut();
-            if !outbox.is_empty() {
+        let mut outbox = self.outbox.borrow_mut();
+        match self.input.borrow_mut().as_mut() {
+            // Kept, they would keep the worker from parking.
+            None => outbox.clear(),
+            Some(input) if !outbox.is_empty() => {
                 for word in outbox.drain(..) {
                     input.send(word);
                 }
@@ -231,6 +264,7 @@ impl Control {
                 let next = *input.time() + 1;
                 input.advance_to(next);
             }
+            Some(_) => {}
         }
     }
 }

@@ -214,7 +214,7 @@ impl Ingest {
                     self.port.send(ReadRequest::Start { split: start.split, from: start.from });
                 }
                 Word::Close(epoch) if epoch >= self.open => self.close_up_to(epoch + 1, turn),
-                Word::Close(_) | Word::Ended { .. } => {}
+                Word::Close(_) | Word::Ended { .. } | Word::Returned(_) => {}
                 Word::Finish => self.finish(turn),
             }
         }

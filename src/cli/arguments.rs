@@ -109,6 +109,9 @@ pub struct Plan {
     /// As a Mermaid diagram
     #[arg(long)]
     pub mermaid: bool,
+    /// Also connect to the source and the sink, and show which worker would read what
+    #[arg(long)]
+    pub connect: bool,
     /// Worker threads of each process
     #[arg(short, long, value_name = "N", default_value = "1")]
     pub workers: NonZeroUsize,
@@ -290,6 +293,7 @@ mod tests {
             "millstream check p.toml --connect",
             "millstream test p.toml",
             "millstream plan p.toml --mermaid -w 2 -n 3",
+            "millstream plan p.toml --connect -w 2 -n 3",
             "millstream populate files --kind events --count 5 --rate 2.5 --seed 1 --splits 2 --broken 0.1 --compression zstd out",
             "millstream populate kinesis",
             "millstream populate kinesis --stream S --bucket b --shards 3 --kind events --count 5 --rate 2.5 --seed 1 --broken 0.1",

@@ -1,8 +1,14 @@
-//! `plan`: shows the dataflow of a pipeline, as text or as a Mermaid diagram.
+//! `plan`: shows the dataflow of a pipeline, as text or as a Mermaid diagram, and with `--connect` who would read what.
 
-use std::io::Write;
+use std::io::{self, Write};
+use std::sync::Arc;
 
+use millstream_operators::protocol::assign::Bounds;
+use tokio_util::sync::CancellationToken;
+
+use crate::clock::Clock;
 use crate::config::{Exchange, Source};
+use crate::run::{self, Options};
 use crate::stages::Stages;
 
 use super::{Failure, Plan, load};
@@ -18,7 +24,7 @@ struct Stage {
 pub(super) fn plan(asked: &Plan, out: &mut impl Write) -> Result<(), Failure> {
     let stages = load::stages(&asked.pipeline.path)?;
     let boxes = boxes(&stages);
-    let workers = asked.workers.get() * asked.processes.get();
+    let readers = if asked.connect { Some(Readers::look(&stages, asked)?) } else { None };
     if asked.mermaid {
         writeln!(out, "flowchart LR")?;
         for stage in &boxes {
@@ -28,14 +34,88 @@ pub(super) fn plan(asked: &Plan, out: &mut impl Write) -> Result<(), Failure> {
                 writeln!(out, "  {} --> {id}", after.replace(' ', "_"))?;
             }
         }
-        return Ok(());
+        return readers.map_or(Ok(()), |readers| Ok(readers.draw(out)?));
     }
-    writeln!(out, "{:?}: {workers} workers, each with this dataflow; worker 0 commits", stages.config().name)?;
+    let (name, workers) = (&stages.config().name, asked.workers.get() * asked.processes.get());
+    let processes = match asked.processes.get() {
+        1 => String::new(),
+        processes => format!(" in {processes} processes"),
+    };
+    writeln!(out, "{name:?}: {workers} workers{processes}, each with this dataflow; worker 0 commits")?;
     for stage in &boxes {
         let after = if stage.after.is_empty() { String::new() } else { format!("  ← {}", stage.after.join(", ")) };
         writeln!(out, "  {:<14} {}{after}", stage.name, stage.what)?;
     }
-    Ok(())
+    readers.map_or(Ok(()), |readers| Ok(readers.list(out)?))
+}
+
+/// Who would read what, were the pipeline started now.
+struct Readers {
+    /// The splits of each worker.
+    of: Vec<Vec<String>>,
+    /// Those that wait: for their parents to be read to the end, or for a worker to have room.
+    waiting: Vec<String>,
+    workers: usize,
+}
+
+impl Readers {
+    fn look(stages: &Stages, asked: &Plan) -> Result<Self, Failure> {
+        let (workers, clock) = (asked.workers.get(), Clock::system());
+        let all = workers * asked.processes.get();
+        let options = Options {
+            workers: all,
+            bounds: Bounds::Unbounded,
+            writer: load::writer(&clock),
+            clock,
+            on_commit: Arc::new(|_| {}),
+            stop: CancellationToken::new(),
+        };
+        let foreseen = load::runtime()?.block_on(run::foresee(stages, &options));
+        let mut foreseen = foreseen.map_err(|fatal| Failure::new(fatal.exit(), fatal))?;
+        let mut of = vec![Vec::new(); all];
+        for start in foreseen.starts {
+            foreseen.splits.remove(&start.split.name);
+            let from = start.from.map(|from| format!(" from {}", from.order())).unwrap_or_default();
+            of[start.worker].push(format!("{}{from}", start.split.name));
+        }
+        let waiting = foreseen.splits.iter().map(|split| split.to_string()).collect();
+        Ok(Readers { of, waiting, workers })
+    }
+
+    fn list(&self, out: &mut impl Write) -> io::Result<()> {
+        writeln!(out, "  at a start now:")?;
+        for (worker, splits) in self.of.iter().enumerate() {
+            let reads = if splits.is_empty() { "nothing".to_owned() } else { some_of(splits) };
+            writeln!(out, "  worker {worker:<7} process {}  reads {reads}", worker / self.workers)?;
+        }
+        match self.waiting.is_empty() {
+            true => Ok(()),
+            false => writeln!(out, "  later, or already read to the end: {}", some_of(&self.waiting)),
+        }
+    }
+
+    fn draw(&self, out: &mut impl Write) -> io::Result<()> {
+        for (process, workers) in self.of.chunks(self.workers).enumerate() {
+            writeln!(out, "  subgraph process_{process}")?;
+            for (worker, splits) in workers.iter().enumerate() {
+                let worker = process * self.workers + worker;
+                let reads = if splits.is_empty() { "nothing".to_owned() } else { some_of(splits) };
+                writeln!(out, "    worker_{worker}[\"worker {worker}<br/>{}\"]", reads.replace('"', "&quot;"))?;
+            }
+            writeln!(out, "  end\n  process_{process} --> ingest")?;
+        }
+        Ok(())
+    }
+}
+
+/// The first few of many names.
+fn some_of(names: &[String]) -> String {
+    const SHOWN: usize = 8;
+    let shown = names[..names.len().min(SHOWN)].join(", ");
+    match names.len() - names.len().min(SHOWN) {
+        0 => shown,
+        more => format!("{shown} and {more} more"),
+    }
 }
 
 fn boxes(stages: &Stages) -> Vec<Stage> {

@@ -36,6 +36,18 @@ pub struct Member {
     pub wait: Duration,
 }
 
+/// Which of how many processes this one is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Seat {
+    pub process: usize,
+    pub processes: usize,
+}
+
+impl Seat {
+    /// The only one.
+    pub const ALONE: Seat = Seat { process: 0, processes: 1 };
+}
+
 /// Where to listen.
 pub enum Listen {
     /// At an address, as soon as it is ours.
@@ -55,7 +67,7 @@ pub enum News {
 
 /// The cluster, as a process that takes part holds it.
 pub struct Cluster {
-    process: usize,
+    seat: Seat,
     asks: mpsc::Sender<Ask>,
     told: mpsc::Receiver<Told>,
     traffic: Arc<Traffic>,
@@ -70,6 +82,7 @@ impl Cluster {
             Listen::At(host) => bind(&host, wait).await?,
             Listen::On(listener) => listener,
         };
+        let seat = Seat { process, processes: hosts.len() };
         let me = Myself { process, hosts, proof, introduction };
         let (asks, asked) = mpsc::channel(WORDS);
         let (telling, told) = mpsc::channel(WORDS);
@@ -92,12 +105,12 @@ impl Cluster {
         };
         std::thread::Builder::new().name("mesh".to_owned()).spawn(work).map_err(failed)?;
         let mesh = tokio::spawn(async move { mesh.await.unwrap_or_default() });
-        Ok(Cluster { process, asks, told, traffic, mesh })
+        Ok(Cluster { seat, asks, told, traffic, mesh })
     }
 
-    /// Which process this is.
-    pub fn process(&self) -> usize {
-        self.process
+    /// Which process this is, and of how many.
+    pub fn seat(&self) -> Seat {
+        self.seat
     }
 
     /// What went over the wire so far.

@@ -44,6 +44,6 @@ pub use frame::Terms;
 pub use hello::Introduction;
 pub use hosts::{Host, Hosts, HostsError};
 pub use link::Traffic;
-pub use member::{Cluster, Listen, Member, News};
+pub use member::{Cluster, Listen, Member, News, Seat};
 pub use pipe::Pipe;
 pub use proof::{Key, Proof, ProofError};

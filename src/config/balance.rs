@@ -7,7 +7,7 @@ use super::section::Section;
 const EXCHANGE: Key = Key::with_default(
     "exchange",
     "none, or batches: whole batches are dealt out to all workers, which spreads a hot split and gives up the order \
-     between its batches",
+     between its batches; with several processes a quarter of [limits] memory is for batches of the others",
     "none",
 );
 

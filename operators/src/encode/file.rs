@@ -70,7 +70,7 @@ const WRITER: usize = 2 << 20;
 const JOIN: usize = 16;
 
 /// The bytes of a batch's own rows in Arrow memory, not of buffers that it shares.
-pub(super) fn size(rows: &RecordBatch) -> usize {
+pub(crate) fn size(rows: &RecordBatch) -> usize {
     let column = |column: &Arc<dyn Array>| {
         column.to_data().get_slice_memory_size().unwrap_or_else(|_| column.get_array_memory_size())
     };

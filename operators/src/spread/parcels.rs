@@ -2,6 +2,8 @@
 //!
 //! Owns the container alone; the bytes of a batch are [`super::wire`]'s. What must stay true: the count of a container is
 //! that of its batches, whoever splits it; what is asked for its length is written with that length.
+//!
+//! A batch goes with its permit for as long as it goes by reference. As bytes it has none: there its loan tells who pays.
 
 use std::cell::OnceCell;
 use std::io::Write;
@@ -11,13 +13,22 @@ use timely::Accountable;
 use timely::bytes::arc::Bytes;
 use timely::dataflow::channels::ContainerBytes;
 
+use super::lending::Loan;
 use super::wire::{self, Wire};
 use crate::batch::RawBatch;
+
+/// A batch on its way.
+#[derive(Clone)]
+pub(super) struct Parcel {
+    pub(super) batch: Arc<RawBatch>,
+    /// Set where it is lent to another process.
+    pub(super) loan: Option<Loan>,
+}
 
 /// Raw batches on their way.
 #[derive(Default)]
 pub struct Parcels {
-    batches: Vec<Arc<RawBatch>>,
+    parcels: Vec<Parcel>,
     /// Made when the length is asked for, and written after that.
     wire: OnceCell<Vec<Wire>>,
 }
@@ -25,39 +36,43 @@ pub struct Parcels {
 impl Parcels {
     /// These batches.
     pub fn new(batches: Vec<Arc<RawBatch>>) -> Self {
-        Parcels { batches, wire: OnceCell::new() }
+        Parcels::of(batches.into_iter().map(|batch| Parcel { batch, loan: None }).collect())
     }
 
-    /// The batches.
-    pub fn into_batches(self) -> Vec<Arc<RawBatch>> {
-        self.batches
+    pub(super) fn of(parcels: Vec<Parcel>) -> Self {
+        Parcels { parcels, wire: OnceCell::new() }
+    }
+
+    pub(super) fn into_parcels(self) -> Vec<Parcel> {
+        self.parcels
     }
 
     fn wire(&self) -> &[Wire] {
-        self.wire.get_or_init(|| self.batches.iter().map(|batch| Wire::of(batch)).collect())
+        self.wire.get_or_init(|| self.parcels.iter().map(|parcel| Wire::of(&parcel.batch, parcel.loan)).collect())
     }
 }
 
 impl Clone for Parcels {
     fn clone(&self) -> Self {
-        Parcels::new(self.batches.clone())
+        Parcels::of(self.parcels.clone())
     }
 }
 
 impl Accountable for Parcels {
     fn record_count(&self) -> i64 {
-        self.batches.len() as i64
+        self.parcels.len() as i64
     }
 }
 
 impl ContainerBytes for Parcels {
     fn from_bytes(bytes: Bytes) -> Self {
         let mut rest = bytes::Bytes::from_owner(Owned(bytes));
-        let mut batches = Vec::new();
+        let mut parcels = Vec::new();
         while !rest.is_empty() {
-            batches.push(Arc::new(wire::read(&mut rest)));
+            let (batch, loan) = wire::read(&mut rest);
+            parcels.push(Parcel { batch: Arc::new(batch), loan });
         }
-        Parcels::new(batches)
+        Parcels::of(parcels)
     }
 
     fn length_in_bytes(&self) -> usize {

@@ -12,9 +12,14 @@ use timely::dataflow::channels::ContainerBytes;
 use timely::dataflow::operators::vec::Input;
 use timely::dataflow::operators::{Inspect, Probe};
 
-use super::{Parcels, spread};
+use super::parcels::Parcel;
+use super::wire::{Wire, weight};
+use super::{Lending, Loan, Parcels, spread};
 use crate::batch::{Permit, Positions, RawBatch, Records};
+use crate::control::{Control, DeskOptions};
+use crate::port::Queues;
 use crate::position::Position;
+use crate::protocol::assign::Bounds;
 use crate::reject::{Reason, Refusal};
 
 fn batch(split: &str, records: Records, positions: Positions) -> RawBatch {
@@ -65,10 +70,31 @@ fn what_is_read_is_what_was_written() {
     let length = parcels.length_in_bytes();
     parcels.into_bytes(&mut written);
     assert_eq!((length, length % 8), (written.len(), 0));
-    let read = Parcels::from_bytes(BytesMut::from(written).freeze()).into_batches();
+    let read = Parcels::from_bytes(BytesMut::from(written).freeze()).into_parcels();
     assert_eq!(read.len(), batches.len());
     for (read, batch) in read.iter().zip(&batches) {
-        assert_eq!(told(read), told(batch));
+        assert_eq!((told(&read.batch), read.loan), (told(batch), None));
+    }
+}
+
+#[test]
+fn a_loan_is_known_by_what_its_lender_called_it() {
+    let loan = Some(Loan { lender: 7, id: u64::MAX });
+    let mut written = Vec::new();
+    Parcels::of(vec![Parcel { batch: Arc::new(rows()), loan }]).into_bytes(&mut written);
+    let read = Parcels::from_bytes(BytesMut::from(written).freeze()).into_parcels();
+    assert_eq!(read[0].loan, loan);
+}
+
+/// Would catch a share that counts less than what a batch takes at the borrower, or so much that little is lent.
+#[test]
+fn a_batch_is_weighed_as_what_it_takes_on_the_wire() {
+    let many = |batch: RawBatch| RawBatch { refused: vec![batch.refused[0].clone(); 100], ..batch };
+    for batch in [framed(), payloads(0), payloads(40), payloads(1_000), rows(), many(rows()), many(payloads(200))] {
+        let (weight, takes) = (weight(&batch), Wire::of(&batch, Some(Loan { lender: 7, id: 1 << 40 })).len());
+        assert!(takes <= weight, "{takes} bytes, weighed {weight}");
+        let loose = (4 << 10) + takes / 10 + 512 * batch.refused.len();
+        assert!(weight <= takes + loose, "{takes} bytes, weighed {weight}");
     }
 }
 
@@ -81,12 +107,16 @@ fn batches_are_dealt_to_every_worker_once() {
         let config = timely::Config { communication, worker: timely::WorkerConfig::default() };
         let guards = timely::execute(config, move |worker| {
             let (index, seen) = (worker.index(), seen_by_all.clone());
+            let options = DeskOptions { bounds: Bounds::Unbounded, concurrency: 1, committed: BTreeMap::new() };
+            let control = Control::build(worker, 0, options, |_, _| Box::new(Queues::default()));
             let (mut input, probe) = worker.dataflow::<u64, _, _>(|scope| {
                 let (input, batches) = scope.new_input();
-                let dealt = spread(batches).inspect_time(move |epoch, batch: &Arc<RawBatch>| {
-                    let twice = seen.lock().unwrap().insert(told(batch), (*epoch, index));
-                    assert_eq!(twice, None);
-                });
+                let dealt = spread(batches, Arc::new(Lending::alone(3)), &control).inspect_time(
+                    move |epoch, batch: &Arc<RawBatch>| {
+                        let twice = seen.lock().unwrap().insert(told(batch), (*epoch, index));
+                        assert_eq!(twice, None);
+                    },
+                );
                 (input, dealt.probe().0)
             });
             for epoch in 0..if index == 0 { 30 } else { 0 } {
@@ -97,6 +127,7 @@ fn batches_are_dealt_to_every_worker_once() {
             while !probe.done() {
                 worker.step();
             }
+            control.close();
         });
         drop(guards.unwrap().join());
         let seen = seen.lock().unwrap();

@@ -4,8 +4,8 @@
 //! label (JSON) · columns (an Arrow IPC stream) · data        each behind its length, padded to 8 bytes
 //! ```
 //! The label says what the batch is; columns hold its records, or where each lies in `data`; positions that are text are a
-//! column too. Reading copies nothing: payloads and columns are slices of the bytes that came. The permit stays behind:
-//! whoever receives a batch takes memory for it on its own side. What must stay true: what is read is what was written.
+//! column too. Reading copies nothing: payloads and columns are slices of the bytes that came. The permit stays behind, with
+//! the lender ([`super::lending`]); the label names the loan. What must stay true: what is read is what was written.
 
 use std::io::{self, Write};
 use std::sync::Arc;
@@ -19,7 +19,9 @@ use arrow::ipc::writer::StreamEncoder;
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
+use super::lending::Loan;
 use crate::batch::{Permit, Positions, RawBatch, Records};
+use crate::encode::rows_size;
 use crate::position::{Position, Split};
 use crate::reject::Refusal;
 
@@ -34,6 +36,7 @@ struct Label {
     positions: Counting,
     refused: Vec<Refusal>,
     header: Option<Vec<u8>>,
+    loan: Option<Loan>,
 }
 
 #[derive(Clone, Copy, Serialize, Deserialize)]
@@ -61,7 +64,7 @@ const ALIGNED: usize = 8;
 
 impl Wire {
     #[expect(clippy::expect_used, reason = "the columns are made here, and all their types have an IPC form")]
-    pub(super) fn of(batch: &RawBatch) -> Self {
+    pub(super) fn of(batch: &RawBatch, loan: Option<Loan>) -> Self {
         let (form, columns, data) = records(&batch.records).expect("columns of one length");
         let (positions, columns) = positions(&batch.positions, columns).expect("a position for each record");
         let label = Label {
@@ -73,6 +76,7 @@ impl Wire {
             positions,
             refused: batch.refused.clone(),
             header: batch.header.as_ref().map(|header| header.to_vec()),
+            loan,
         };
         let label = serde_json::to_vec(&label).expect("a label has a JSON form");
         Wire { label, columns: encode(&columns).expect("columns have an IPC form"), data }
@@ -91,6 +95,28 @@ impl Wire {
         section(writer, self.columns_len(), self.columns.iter().map(Buffer::as_slice))?;
         section(writer, self.data.len(), [self.data.as_ref()])
     }
+}
+
+/// What a batch takes on the wire besides its records: its label, the schema, padding.
+const AROUND: usize = 2 << 10;
+/// The same for each of its columns, and for each record that was refused.
+const EACH: usize = 512;
+
+/// The bytes that a batch takes on the wire, without making them: not less, and not much more.
+pub(super) fn weight(batch: &RawBatch) -> usize {
+    let records = match &batch.records {
+        Records::Framed { data, spans } => data.len() + 8 * spans.len(),
+        Records::Payloads(payloads) => payloads.iter().map(|payload| payload.len() + 4).sum(),
+        Records::Rows(rows) => rows_size(rows) + EACH * rows.num_columns(),
+    };
+    let positions = match &batch.positions {
+        Positions::Each(each) => each.iter().map(|position| position.as_str().len() + 5).sum(),
+        Positions::Offsets { .. } | Positions::Counted { .. } => 0,
+    };
+    // A byte of the header takes up to four in JSON: it is written as a list of numbers.
+    let header = batch.header.as_ref().map_or(0, |header| 4 * header.len());
+    let refused: usize = batch.refused.iter().map(|refusal| EACH + refusal.message.len()).sum();
+    AROUND + records + positions + header + refused
 }
 
 fn padded(length: usize) -> usize {
@@ -141,12 +167,12 @@ fn encode(columns: &RecordBatch) -> Result<Vec<Buffer>, ArrowError> {
     Ok(buffers)
 }
 
-/// Takes one batch off the front of `rest`.
+/// Takes one batch off the front of `rest`, and the loan that it is. It holds no permit yet.
 #[expect(
     clippy::expect_used,
     reason = "a peer has proved that it is of this version and generation before it is heard"
 )]
-pub(super) fn read(rest: &mut Bytes) -> RawBatch {
+pub(super) fn read(rest: &mut Bytes) -> (RawBatch, Option<Loan>) {
     let (label, columns, data) = (take(rest), take(rest), take(rest));
     let label: Label = serde_json::from_slice(&label).expect("a label is JSON");
     let mut columns = decode(columns).expect("columns are an IPC stream");
@@ -158,7 +184,7 @@ pub(super) fn read(rest: &mut Bytes) -> RawBatch {
             Positions::Each(texts.as_string::<i32>().iter().flatten().map(Position::new).collect())
         }
     };
-    RawBatch {
+    let batch = RawBatch {
         split: label.split,
         records: unpack(label.form, columns, data),
         positions,
@@ -168,7 +194,8 @@ pub(super) fn read(rest: &mut Bytes) -> RawBatch {
         header: label.header.map(Bytes::from),
         permit: Permit::free(),
         size: label.size,
-    }
+    };
+    (batch, label.loan)
 }
 
 fn take(rest: &mut Bytes) -> Bytes {
