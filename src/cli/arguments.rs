@@ -317,7 +317,7 @@ mod tests {
             "millstream",
             "millstream run",
             "millstream run p.toml -w 0",
-            "millstream run p.toml -p 0",
+            "millstream run p.toml --supervised",
             "millstream run p.toml --hosts hosts.txt",
             "millstream populate files --broken 2 out",
             "millstream populate files --rate 0 out",

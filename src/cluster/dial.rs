@@ -15,6 +15,8 @@ use super::link::Event;
 use super::mesh::Maker;
 
 const FIRST_PAUSE: Duration = Duration::from_millis(50);
+/// Between the loss of a link and the next call.
+const AGAIN: Duration = Duration::from_millis(100);
 const LONGEST_PAUSE: Duration = Duration::from_secs(1);
 const CONNECTING: Duration = Duration::from_secs(3);
 
@@ -64,6 +66,7 @@ pub(super) async fn keep_calling(
             return;
         }
         lost.notified().await;
+        sleep(AGAIN).await;
     }
 }
 

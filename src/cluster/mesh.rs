@@ -194,8 +194,11 @@ impl Mesh {
 
     async fn take(&mut self, event: Event) {
         match event {
-            Event::Up { start, link } if self.phase == Phase::Forming => self.up(start, link).await,
-            // A link that nobody waits for any more falls, and its peer learns of it.
+            // Whoever is there stays until it is gone, lest two that were started by mistake push each other out for ever.
+            Event::Up { start, link } if self.phase == Phase::Forming && self.peers[link.peer].link.is_none() => {
+                self.up(start, link).await;
+            }
+            // A link that nobody waits for falls, and its peer learns of it.
             Event::Up { .. } => {}
             Event::Heard { peer, serial, word } if self.is_current(peer, serial) => self.hear(peer, *word).await,
             Event::Lost { peer, serial, why } if self.is_current(peer, serial) => self.lost(peer, why).await,
@@ -211,7 +214,6 @@ impl Mesh {
     async fn up(&mut self, start: u64, link: Link) {
         let peer = link.peer;
         tracing::debug!(peer, "linked");
-        // The newer connection is the one that the other end believes in.
         self.peers[peer].link = Some((start, link));
         self.peers[peer].roster.clear();
         self.links_changed().await;

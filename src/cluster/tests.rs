@@ -176,6 +176,21 @@ async fn a_process_that_comes_and_goes_while_the_mesh_forms_costs_the_others_not
     together(&mut [zero, one, two], 3).await;
 }
 
+/// Two that were started as the same process by mistake: one takes part, and the cluster forms.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_double_keeps_nobody_from_forming() {
+    let (proof, mut places) = (key("a key that they share"), Places::new(3));
+    let zero = places.enter(0, &proof, introduction(0, 3)).await;
+    let one = places.enter(1, &proof, introduction(1, 3)).await;
+    sleep(Duration::from_millis(300)).await;
+    // It calls the others, and is not where they would call it.
+    places.listeners[1] = Some(loopback().unwrap().0);
+    let _double = places.enter(1, &proof, introduction(11, 3)).await;
+    sleep(Duration::from_millis(300)).await;
+    let two = places.enter(2, &proof, introduction(2, 3)).await;
+    together(&mut [zero, one, two], 1).await;
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn whoever_loses_a_peer_says_which_and_why() {
     let mut all = three(&Proof::Nothing).await;
@@ -218,6 +233,7 @@ async fn what_does_not_fit_does_not_take_part() {
         let fatal = in_time(one.terms()).await.unwrap_err();
         assert_eq!(fatal.exit(), Exit::PeerLost);
         assert!(fatal.to_string().contains(expected), "{fatal}");
+        one.leave(Exit::PeerLost, "it does not fit").await;
     }
     let one = places.enter(1, &Proof::Nothing, right).await;
     assert!(in_time(zero.formed()).await.unwrap());
@@ -236,6 +252,7 @@ async fn whoever_does_not_know_the_key_learns_nothing_and_does_not_take_part() {
         let mut one = Cluster::enter(member, introduction(1, 2)).await.unwrap();
         let fatal = in_time(one.terms()).await.unwrap_err().to_string();
         assert!(fatal.contains(expected) || fatal.contains("early eof") || fatal.contains("reset"), "{fatal}");
+        one.leave(Exit::PeerLost, "it does not fit").await;
     }
     let one = places.enter(1, &key("a key that they share"), introduction(1, 2)).await;
     assert!(in_time(zero.formed()).await.unwrap());
