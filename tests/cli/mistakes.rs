@@ -11,7 +11,7 @@ fn wrong_usage_ends_with_2() {
         ("run pipeline.toml --nope", "unexpected argument '--nope'"),
         ("runn pipeline.toml", "unrecognized subcommand 'runn'"),
         ("run", "required arguments were not provided"),
-        ("run pipeline.toml -n 3", "more than one process is not in this build yet"),
+        ("run pipeline.toml -n 3 -p 1", "nothing says where the others are"),
         ("run pipeline.toml -w 0", "invalid value '0' for '--workers <N>'"),
         ("completions tcsh", "invalid value 'tcsh'"),
         ("run missing.toml", "missing.toml: there is no such file; `millstream init` writes a first one"),
