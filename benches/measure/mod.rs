@@ -3,6 +3,8 @@
 //!
 //! Owns no figure and no limit. A process is watched through `/proc`, so these benches run on Linux.
 
+#![allow(dead_code, reason = "each bench uses some of it")]
+
 use std::ffi::OsStr;
 use std::fs;
 use std::path::{Path, PathBuf};
