@@ -374,6 +374,8 @@ impl Mesh {
     }
 
     async fn leave(mut self, exit: Exit, why: &str) {
+        // Others make it a part of what they say.
+        let why = why.trim_end_matches('.');
         let mut links: Vec<Link> =
             self.peers.iter_mut().filter_map(|peer| peer.link.take()).map(|(_, link)| link).collect();
         for link in &links {

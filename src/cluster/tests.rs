@@ -272,7 +272,8 @@ impl Listening {
     async fn before(to: u16) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let port = listener.local_addr().unwrap().port();
-        let (said, cut): (Arc<Mutex<Vec<Vec<u8>>>>, Arc<std::sync::atomic::AtomicBool>) = Default::default();
+        let said = Arc::<Mutex<Vec<Vec<u8>>>>::default();
+        let cut = Arc::<std::sync::atomic::AtomicBool>::default();
         let (heard, cutting) = (said.clone(), cut.clone());
         let task = tokio::spawn(async move {
             while let Ok((caller, _)) = listener.accept().await {

@@ -6,6 +6,7 @@
 
 #![allow(dead_code, reason = "each test binary uses some of it")]
 
+pub(crate) mod hosts;
 pub(crate) mod kinesis;
 pub(crate) mod proxy;
 pub(crate) mod s3;

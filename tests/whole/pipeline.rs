@@ -40,7 +40,7 @@ max_bytes = "16KiB"
 /// A pipeline.
 pub(crate) struct Pipeline {
     _folder: tempfile::TempDir,
-    file: PathBuf,
+    pub(crate) file: PathBuf,
     pub(crate) sink: Sink,
     /// What its processes find in their environment.
     pub(crate) environment: Vec<(&'static str, String)>,

@@ -31,8 +31,15 @@ pub(crate) struct Ended {
 impl Process {
     /// Starts `millstream` with these arguments, and these variables in its environment.
     pub(crate) fn start(arguments: &[&str], environment: &[(&str, String)]) -> Self {
+        Self::start_behind(&[], arguments, environment)
+    }
+
+    /// The same behind another command, which becomes the process.
+    pub(crate) fn start_behind(before: &[String], arguments: &[&str], environment: &[(&str, String)]) -> Self {
         let (said, printed) = (tempfile::tempfile().unwrap(), tempfile::tempfile().unwrap());
-        let child = Command::new(env!("CARGO_BIN_EXE_millstream"))
+        let line: Vec<&str> = before.iter().map(String::as_str).chain([env!("CARGO_BIN_EXE_millstream")]).collect();
+        let child = Command::new(line[0])
+            .args(&line[1..])
             .args(arguments)
             .envs(environment.iter().map(|(name, value)| (*name, value)))
             .env("AWS_EC2_METADATA_DISABLED", "true")
