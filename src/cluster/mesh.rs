@@ -344,14 +344,13 @@ impl Mesh {
     async fn bye(&mut self, process: usize, exit: u8, why: String) {
         let exit = [Exit::Done, Exit::Fenced, Exit::Gone].into_iter().find(|known| *known as u8 == exit);
         let host = self.me.hosts.of(process).to_string();
-        let left = |exit, why| Told::Over(Fatal::Left { exit, process, host, why });
-        let told = match (self.phase, exit) {
-            (Phase::Forming, _) => return self.lost(process, format!("it has left: {why}")).await,
-            (Phase::Leading | Phase::Joining, Some(Exit::Done)) => Told::Stopped,
-            (Phase::Running, Some(Exit::Done)) | (_, None) => left(Exit::PeerLost, why),
-            (_, Some(exit)) => left(exit, why),
-        };
-        self.tell(told).await;
+        match (self.phase, exit) {
+            (Phase::Leading | Phase::Joining, Some(Exit::Done)) => self.tell(Told::Stopped).await,
+            (Phase::Forming, _) | (_, None | Some(Exit::Done)) => {
+                self.lost(process, format!("it has left: {why}")).await
+            }
+            (_, Some(exit)) => self.tell(Told::Over(Fatal::Left { exit, process, host, why })).await,
+        }
     }
 
     /// Who is not there yet, and why.
