@@ -101,3 +101,24 @@ async fn a_hot_split_is_worked_on_by_every_process_where_batches_are_exchanged()
         assert_eq!(writers(&pipeline).await.len(), expected, "exchange = {exchange}");
     }
 }
+
+/// Would catch a plan that claims the log, and one that forgets a split or what is read of it already.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_plan_shows_who_would_read_what_and_claims_nothing() {
+    let (mut pipeline, mut input) = Input::with_pipeline("plan", false).await;
+    (0..4).for_each(|_| input.add_file(12));
+    run_to_the_end(&pipeline, (1, 1)).await;
+    input.append(12);
+    let before = pipeline.commits().await;
+    let plan = pipeline.plan(&["--connect", "-w", "2", "-n", "3"]).await;
+    for (worker, process) in [(0, 0), (1, 0), (2, 1), (3, 1), (4, 2), (5, 2)] {
+        assert!(plan.contains(&format!("worker {worker:<7} process {process}  reads ")), "{plan}");
+    }
+    for file in ["growing.ndjson", "part-0001.ndjson.gz from ", "part-0003.ndjson from "] {
+        assert_eq!(plan.matches(file).count(), 1, "{file}:\n{plan}");
+    }
+    assert!(plan.contains("reads nothing"), "there are six workers and five files:\n{plan}");
+    let drawn = pipeline.plan(&["--connect", "--mermaid", "-w", "2", "-n", "3"]).await;
+    assert!(drawn.contains("subgraph process_2") && drawn.contains("process_2 --> ingest"), "{drawn}");
+    assert_eq!(pipeline.commits().await, before, "a plan claims nothing");
+}

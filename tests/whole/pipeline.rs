@@ -93,6 +93,12 @@ impl Pipeline {
         serde_json::from_str(&ended.stdout).unwrap()
     }
 
+    /// What `plan` answers.
+    pub(crate) async fn plan(&self, more: &[&str]) -> String {
+        let arguments = [&["plan", self.file.to_str().unwrap()], more].concat();
+        Process::start(&arguments, &self.environment).wait().await.with(0).stdout
+    }
+
     /// How many commits there are.
     pub(crate) async fn commits(&mut self) -> usize {
         self.sink.read("/.millstream/commits", ".json", &mut self.known).await.len()
