@@ -137,6 +137,20 @@ async fn a_stop_at_any_moment_ends_well() {
     at_the_end(&mut pipeline, &input).await;
 }
 
+/// Would catch a supervisor that waits for ever for a process that cannot hear it.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_stop_ends_well_where_a_process_is_frozen() {
+    let (mut pipeline, mut input) = Input::with_pipeline("supervised-stop-frozen", false).await;
+    let process = cluster(&pipeline);
+    until_it_commits(&mut pipeline, &mut input).await;
+    signal(process.children_when(3).await[1], "STOP");
+    input.add_file(50);
+    let began = Instant::now();
+    stop(process).await;
+    assert!(began.elapsed() < BACK, "it ended after {:?} only", began.elapsed());
+    at_the_end(&mut pipeline, &input).await;
+}
+
 /// A stop that reaches one process only is a stop of all of them.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_process_that_is_asked_to_stop_takes_the_others_along() {

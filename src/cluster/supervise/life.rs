@@ -112,7 +112,7 @@ impl Life {
                         // Those that know of it end by themselves; those that still wait for the others do not.
                         self.say(&Down::Stop).await;
                         let well = ended.code == Some(0);
-                        deadline = deadline.or((!well && !stopping).then(|| Instant::now() + TO_END));
+                        deadline = deadline.or((!well).then(|| Instant::now() + TO_END));
                         lived.ended.push(ended);
                     }
                 },
