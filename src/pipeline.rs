@@ -53,8 +53,7 @@ const REPLIES_WAITING: usize = 64;
 
 /// Everything that the workers of a process need; shared by all of them.
 pub struct Plan {
-    /// Which process this is, of how many that run the pipeline together.
-    pub process: usize,
+    /// How many processes run the pipeline together.
     pub processes: usize,
     pub stages: Stages,
     pub bounds: Bounds,

@@ -158,7 +158,6 @@ pub fn plan(stages: &Stages, options: &Options, ready: Ready, trouble: Trouble, 
     }
     let budget = Budget::new(memory.own);
     Plan {
-        process,
         processes,
         stages: stages.clone(),
         bounds: options.bounds,
