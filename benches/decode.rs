@@ -19,7 +19,7 @@ use std::time::Instant;
 use arrow::json::ReaderBuilder;
 use bytes::Bytes;
 use millstream::connector::generate::record::{Kind, Records as Generated};
-use millstream_operators::batch::{Permit, Positions, RawBatch, Records};
+use millstream_operators::batch::{Beside, Permit, Positions, RawBatch, Records};
 use millstream_operators::decode::{Decode, DecodeOptions, Decoder};
 use millstream_operators::{Column, Kind as Type, Position, Schema};
 
@@ -106,7 +106,7 @@ fn raw(data: Bytes, spans: Vec<(u32, u32)>) -> RawBatch {
         positions: Positions::Offsets { base: 0 },
         arrived_at: 0,
         refused: Vec::new(),
-        header: None,
+        beside: Beside::default(),
         permit: Permit::free(),
     }
 }

@@ -32,7 +32,7 @@ use arrow::json::reader::Decoder as ArrowJson;
 use bytes::Bytes;
 use measure::{Usage, argument, articles, median, on, parquet_files, pipeline, run, watch};
 use millstream::functions::word_count::word_count;
-use millstream_operators::batch::{Permit, Positions, RawBatch, Records};
+use millstream_operators::batch::{Beside, Permit, Positions, RawBatch, Records};
 use millstream_operators::decode::{Decode, DecodeOptions, Decoder};
 use millstream_operators::{Column, Kind, Position, Schema};
 use parquet::arrow::ArrowWriter;
@@ -294,7 +294,7 @@ fn raw(data: Bytes) -> RawBatch {
         positions: Positions::Offsets { base: 0 },
         arrived_at: 0,
         refused: Vec::new(),
-        header: None,
+        beside: Beside::default(),
         permit: Permit::free(),
         records: Records::Framed { spans: spans.collect(), data: data.clone() },
     }

@@ -4,17 +4,18 @@
 //! stages takes them from here (the pipeline, `check`, `test`, `sample`, the writing again of a lost file), so all of them
 //! do the same. Compiling needs no service and changes nothing.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use arrow::array::RecordBatch;
-use arrow::datatypes::{DataType, Field, Schema, SchemaRef, TimeUnit};
+use arrow::datatypes::{Field, Schema, SchemaRef};
 use millstream_operators::average::{AverageSpec, Averager};
 use millstream_operators::decode::{DecodeOptions, Decoder};
 use millstream_operators::encode::{EncodeOptions, PathLimit};
 use millstream_operators::enrich::{Added, Columns, Enrich, Failure};
 use millstream_operators::reject::{self, Stage};
 use millstream_operators::validate::{Rule, Rules, Validate, Verdict};
-use millstream_operators::{Batch, Origin, RawBatch, Reserve, Unlimited};
+use millstream_operators::{Batch, Column, Origin, RawBatch, Reserve, Unlimited};
 
 use crate::config::{Config, ConfigError, ConfigErrors};
 use crate::expression::Expression;
@@ -28,25 +29,23 @@ pub struct Stages {
     rules: Arc<Ruling>,
     columns: Arc<Enriching>,
     averages: Arc<[AverageSpec]>,
-    origin_columns: bool,
+    /// The columns of the origin that somebody uses.
+    origin: Arc<[Column]>,
 }
-
-/// The columns that tell where a record came from.
-const ORIGIN: [&str; 3] = ["_split", "_position", "_arrived_at"];
 
 impl Stages {
     /// Compiles a configuration, or tells everything that is wrong with it.
     pub fn compile(config: Arc<Config>) -> Result<Self, ConfigErrors> {
         let mut errors = Vec::new();
-        let decoded = with_origin(&config.schema.arrow());
+        let decoded = with_origin(&config);
         let rules = Ruling::compile(&config, &decoded, &mut errors);
         let columns = Enriching::compile(&config, &decoded, &mut errors);
-        let origin_columns = uses_origin(&config, &rules, &columns);
+        let origin = used_of_origin(&config, &rules, &columns).into();
         let stages = Stages {
             averages: options::averages(&config, &columns.schema, &mut errors).into(),
             rules: Arc::new(rules),
             columns: Arc::new(columns),
-            origin_columns,
+            origin,
             config,
         };
         if errors.is_empty() {
@@ -78,7 +77,8 @@ impl Stages {
     /// The columns of a batch once it is enriched.
     pub fn enriched(&self) -> SchemaRef {
         let columns = &self.columns.schema;
-        let wanted = |field: &&Arc<Field>| self.origin_columns || !ORIGIN.contains(&field.name().as_str());
+        let has = |columns: &[Column], name: &str| columns.iter().any(|column| column.name == name);
+        let wanted = |field: &&Arc<Field>| has(&self.origin, field.name()) || !has(&self.config.origin, field.name());
         Arc::new(Schema::new(columns.fields().iter().filter(wanted).cloned().collect::<Vec<_>>()))
     }
 
@@ -86,7 +86,7 @@ impl Stages {
     pub fn laid_down(&self) -> Vec<String> {
         self.config.sink.select.clone().unwrap_or_else(|| {
             let names = self.columns.schema.fields().iter().map(|field| field.name().clone());
-            names.filter(|name| !ORIGIN.contains(&name.as_str())).collect()
+            names.filter(|name| !self.config.origin.iter().any(|column| column.name == *name)).collect()
         })
     }
 
@@ -119,7 +119,7 @@ impl Stages {
     }
 
     fn decode_options(&self) -> DecodeOptions {
-        options::decode(&self.config, self.origin_columns)
+        options::decode(&self.config, self.origin.to_vec())
     }
 
     /// How data files are laid out, for the store and the worker to be filled in.
@@ -261,22 +261,18 @@ fn with_field(schema: &SchemaRef, field: Field) -> SchemaRef {
     Arc::new(Schema::new(schema.fields().iter().cloned().chain([Arc::new(field)]).collect::<Vec<_>>()))
 }
 
-fn with_origin(schema: &SchemaRef) -> SchemaRef {
-    let arrived = DataType::Timestamp(TimeUnit::Microsecond, Some("UTC".into()));
-    let [split, position, arrived_at] = ORIGIN;
-    let origin = [
-        Field::new(split, DataType::Utf8, false),
-        Field::new(position, DataType::Utf8, false),
-        Field::new(arrived_at, arrived, false),
-    ];
-    origin.into_iter().fold(schema.clone(), |schema, field| with_field(&schema, field))
+fn with_origin(config: &Config) -> SchemaRef {
+    config.origin.iter().fold(config.schema.arrow(), |schema, column| with_field(&schema, column.field()))
 }
 
-fn uses_origin(config: &Config, rules: &Ruling, columns: &Enriching) -> bool {
-    let is_origin = |name: &String| ORIGIN.contains(&name.as_str());
+fn used_of_origin(config: &Config, rules: &Ruling, columns: &Enriching) -> Vec<Column> {
     let expressions = rules.expressions.iter().chain(&columns.expressions);
-    let averaged = config.averages.iter().flat_map(|average| average.group.iter().chain(average.time.iter()));
+    let averaged = config
+        .averages
+        .iter()
+        .flat_map(|average| average.group.iter().chain(average.time.iter()).chain(std::iter::once(&average.of)));
     let selected = config.sink.select.iter().flatten().chain(&config.sink.partition);
-    let named = expressions.flat_map(|expression| expression.columns()).chain(selected).chain(averaged);
-    named.into_iter().any(is_origin)
+    let named: BTreeSet<&String> =
+        expressions.flat_map(|expression| expression.columns()).chain(selected).chain(averaged).collect();
+    config.origin.iter().filter(|column| named.contains(&column.name)).cloned().collect()
 }

@@ -6,7 +6,7 @@ use bytes::Bytes;
 use millstream::config::Config;
 use millstream::connector::generate::record::{Kind, Records as Generated};
 use millstream::stages::{Stages, Through};
-use millstream_operators::batch::{Permit, Positions, RawBatch, Records};
+use millstream_operators::batch::{Beside, Permit, Positions, RawBatch, Records};
 use millstream_operators::{Batch, Position};
 
 /// JSON in a batch, about: what the files source fetches at a time.
@@ -69,7 +69,7 @@ fn raw(generated: &Generated, next: &mut u64) -> RawBatch {
         until: Position::at(*next),
         arrived_at: 0,
         refused: Vec::new(),
-        header: None,
+        beside: Beside::default(),
         permit: Permit::free(),
     }
 }

@@ -129,8 +129,19 @@ pub enum Positions {
     Offsets { base: u64 },
     /// Record `i` is at `first + i` (rows of a file, records of a generator).
     Counted { first: u64 },
+    /// Each record's own number, ascending (offsets of a log that has gaps).
+    Numbered(Vec<u64>),
     /// Each record's own (sequence numbers of a stream).
     Each(Vec<Position>),
+}
+
+/// What a source tells of records besides their bytes and their places.
+#[derive(Clone, Debug, Default)]
+pub struct Beside {
+    /// The header line of a CSV file, which every batch of that file needs.
+    pub header: Option<Bytes>,
+    /// What only this kind of source knows of a record (its key, its time there): a column each, a row for each record.
+    pub columns: Option<RecordBatch>,
 }
 
 /// Records of one split, in order, as a source delivered them.
@@ -149,8 +160,8 @@ pub struct RawBatch {
     /// Records that the source itself had to refuse, in order of `row`: too large to be held, or broken beyond framing.
     /// They count as records of the batch; decoding leaves them alone.
     pub refused: Vec<Refusal>,
-    /// The header line of a CSV file, which every batch of that file needs.
-    pub header: Option<Bytes>,
+    /// What else the source tells of them.
+    pub beside: Beside,
     /// The memory that the batch stands for.
     pub permit: Permit,
     /// Bytes as they were fetched, for epoch size and counters.
@@ -166,6 +177,7 @@ impl RawBatch {
             }
             (Positions::Offsets { base }, _) => Position::at(base + index as u64),
             (Positions::Counted { first }, _) => Position::at(first + index as u64),
+            (Positions::Numbered(numbers), _) => Position::at(numbers[index]),
             (Positions::Each(each), _) => each[index].clone(),
         }
     }

@@ -73,13 +73,13 @@ impl Enrich {
 /// # use std::sync::Arc;
 /// # use arrow::array::{Array, ArrayRef, AsArray, Int64Array, StringArray};
 /// # use arrow::datatypes::Int64Type;
-/// # use millstream_operators::{batch::Positions, Batch, Origin, Permit, Position, RawBatch, Records};
+/// # use millstream_operators::{batch::{Beside, Positions}, Batch, Origin, Permit, Position, RawBatch, Records};
 /// # use timely::dataflow::operators::{Inspect, ToStream};
 /// # fn batch_of(words: Vec<&str>) -> Batch {
 /// #     let rows = RecordBatch::try_from_iter([("word", Arc::new(StringArray::from(words)) as ArrayRef)]).unwrap();
 /// #     let raw = RawBatch {
 /// #         split: "words".into(), records: Records::Rows(rows.clone()), positions: Positions::Counted { first: 0 },
-/// #         until: Position::at(9), arrived_at: 0, refused: vec![], header: None, permit: Permit::free(), size: 0,
+/// #         until: Position::at(9), arrived_at: 0, refused: vec![], beside: Beside::default(), permit: Permit::free(), size: 0,
 /// #     };
 /// #     Batch { rows, origin: Origin::all(Arc::new(raw)) }
 /// # }
@@ -113,7 +113,7 @@ mod tests {
     use arrow::datatypes::Int64Type;
 
     use super::*;
-    use crate::batch::{Origin, Permit, Positions, RawBatch, Records};
+    use crate::batch::{Beside, Origin, Permit, Positions, RawBatch, Records};
     use crate::position::Position;
 
     struct Fails(Vec<(u32, &'static str)>);
@@ -140,7 +140,7 @@ mod tests {
             until: Position::at(4),
             arrived_at: 0,
             refused: vec![],
-            header: None,
+            beside: Beside::default(),
             permit: Permit::free(),
             size: 0,
         };

@@ -99,13 +99,13 @@ fn refuse(rule: &Rule, verdict: &Verdict, blame: &mut [Option<Refused>]) {
 /// # use std::sync::Arc;
 /// # use arrow::array::{ArrayRef, Int64Array};
 /// # use arrow::datatypes::Int64Type;
-/// # use millstream_operators::{batch::Positions, Batch, Origin, Permit, Position, RawBatch, Records};
+/// # use millstream_operators::{batch::{Beside, Positions}, Batch, Origin, Permit, Position, RawBatch, Records};
 /// # use timely::dataflow::operators::{Inspect, ToStream};
 /// # fn batch_of(numbers: Vec<i64>) -> Batch {
 /// #     let rows = RecordBatch::try_from_iter([("n", Arc::new(Int64Array::from(numbers)) as ArrayRef)]).unwrap();
 /// #     let raw = RawBatch {
 /// #         split: "numbers".into(), records: Records::Rows(rows.clone()), positions: Positions::Counted { first: 0 },
-/// #         until: Position::at(9), arrived_at: 0, refused: vec![], header: None, permit: Permit::free(), size: 0,
+/// #         until: Position::at(9), arrived_at: 0, refused: vec![], beside: Beside::default(), permit: Permit::free(), size: 0,
 /// #     };
 /// #     Batch { rows, origin: Origin::all(Arc::new(raw)) }
 /// # }
@@ -146,7 +146,7 @@ mod tests {
     use arrow::datatypes::Int64Type;
 
     use super::*;
-    use crate::batch::{Origin, Permit, Positions, RawBatch, Records};
+    use crate::batch::{Beside, Origin, Permit, Positions, RawBatch, Records};
     use crate::position::Position;
 
     struct Given {
@@ -184,7 +184,7 @@ mod tests {
             until: Position::at(100 + count),
             arrived_at: 0,
             refused: vec![],
-            header: None,
+            beside: Beside::default(),
             permit: Permit::free(),
             size: 0,
         };

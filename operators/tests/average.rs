@@ -17,7 +17,7 @@ use arrow::datatypes::{DataType, Field, Fields};
 use millstream_operators::average::{
     AverageError, AverageKey, AverageSpec, Averager, Bucket, Change, Totals, Unit, averages,
 };
-use millstream_operators::batch::Positions;
+use millstream_operators::batch::{Beside, Positions};
 use millstream_operators::{Batch, Origin, Permit, Position, RawBatch, Records};
 use proptest::prelude::*;
 use timely::CommunicationConfig;
@@ -88,7 +88,7 @@ fn from_rows(rows: RecordBatch) -> Batch {
         until: Position::at(rows.num_rows() as u64),
         arrived_at: 0,
         refused: vec![],
-        header: None,
+        beside: Beside::default(),
         permit: Permit::free(),
         size: 0,
     };

@@ -13,7 +13,7 @@ use arrow::array::{Array, ArrayRef, AsArray, Int64Array, RecordBatch, StringArra
 use arrow::compute::concat_batches;
 use arrow::datatypes::{DataType, Field, Int64Type, Schema};
 use bytes::{Bytes, BytesMut};
-use millstream_operators::batch::Positions;
+use millstream_operators::batch::{Beside, Positions};
 use millstream_operators::encode::path::unescape;
 use millstream_operators::encode::{
     Bloom, ColumnChoice, EncodeError, EncodeOptions, Encoder, PathLimit, Piece, Summary, encode as encode_stream,
@@ -71,7 +71,7 @@ fn batch(split: &str, first: u64, keys: &[Option<String>], text: &str) -> Batch 
         until: Position::at(first + count),
         arrived_at: 0,
         refused: vec![],
-        header: None,
+        beside: Beside::default(),
         permit: Permit::free(),
         size: 0,
     };

@@ -10,7 +10,7 @@ use std::sync::Arc;
 use arrow::array::{ArrayRef, AsArray, Int64Array, RecordBatch, StringArray};
 use arrow::datatypes::Int64Type;
 use bytes::Bytes;
-use millstream_operators::batch::Positions;
+use millstream_operators::batch::{Beside, Positions};
 use millstream_operators::encode::{EncodeOptions, Encoder};
 use millstream_operators::{Batch, Origin, Permit, Position, RawBatch, Records, Reserve};
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
@@ -49,7 +49,7 @@ fn batch(first: i64, seed: &mut u64) -> Batch {
         until: Position::at(first as u64 + 500),
         arrived_at: 0,
         refused: vec![],
-        header: None,
+        beside: Beside::default(),
         permit: Permit::free(),
         size: 0,
     };

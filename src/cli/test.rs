@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use arrow::array::{Array, AsArray, RecordBatch};
 use bytes::Bytes;
-use millstream_operators::batch::Positions;
+use millstream_operators::batch::{Beside, Positions};
 use millstream_operators::{Permit, Position, RawBatch, Records};
 use serde_json::{Map, Value};
 
@@ -63,7 +63,7 @@ fn raw(case: &Case) -> RawBatch {
         positions: Positions::Counted { first: 0 },
         arrived_at: 0,
         refused: Vec::new(),
-        header: None,
+        beside: Beside::default(),
         permit: Permit::free(),
     }
 }

@@ -3,6 +3,7 @@
 //! Owns what a column may be called and which names exist. It does not know the types of enriched columns: those are
 //! found when their expressions are compiled.
 
+use millstream_operators::decode::origin_everywhere;
 use millstream_operators::{Column, Kind, Schema};
 
 use super::error::Located;
@@ -11,16 +12,14 @@ use super::scalar::nearest;
 use super::section::Section;
 use super::text::Text;
 
-/// Columns that every record has, wherever it came from.
-pub const ORIGIN: [&str; 3] = ["_split", "_position", "_arrived_at"];
-
 /// What is wrong with a name for a column, if anything.
 pub(super) fn name_fault(name: &str) -> Option<String> {
     if name.is_empty() {
         return Some("a column needs a name".into());
     }
     if name.starts_with('_') {
-        return Some(format!("names that begin with _ are kept for {}; choose another", ORIGIN.join(", ")));
+        let kept = origin_everywhere().map(|column| column.name).join(", ");
+        return Some(format!("names that begin with _ are kept for {kept}; choose another"));
     }
     name.chars().any(char::is_control).then(|| "a name of a column cannot hold control characters".into())
 }
@@ -37,12 +36,14 @@ pub(super) enum Reach {
 /// The columns of a pipeline.
 pub(super) struct Columns {
     schema: Schema,
+    /// Those that say where a record came from.
+    origin: Vec<Column>,
     enriched: Vec<String>,
 }
 
 impl Columns {
-    pub(super) fn of(schema: &Schema) -> Self {
-        Columns { schema: schema.clone(), enriched: Vec::new() }
+    pub(super) fn of(schema: &Schema, origin: &[Column]) -> Self {
+        Columns { schema: schema.clone(), origin: origin.to_vec(), enriched: Vec::new() }
     }
 
     pub(super) fn add_enriched(&mut self, names: Vec<String>) {
@@ -56,13 +57,14 @@ impl Columns {
 
     fn names(&self) -> impl Iterator<Item = &str> {
         let schema = self.schema.columns.iter().map(|column| column.name.as_str());
-        schema.chain(self.enriched.iter().map(String::as_str)).chain(ORIGIN)
+        let origin = self.origin.iter().map(|column| column.name.as_str());
+        schema.chain(self.enriched.iter().map(String::as_str)).chain(origin)
     }
 
     /// Whether a dotted path leads to a field. Into an enriched column any path may: its fields are not known yet.
     fn has_field(&self, path: &str) -> bool {
         let Some((first, rest)) = path.split_once('.') else { return false };
-        let schema = self.schema.columns.iter().find(|column| column.name == first);
+        let schema = self.schema.columns.iter().chain(&self.origin).find(|column| column.name == first);
         self.enriched.iter().any(|name| name == first) || schema.is_some_and(|column| leads_on(column, rest))
     }
 

@@ -42,7 +42,6 @@ pub use average::{Average, Bucket};
 pub use balance::{Balance, Exchange};
 pub use cases::{Case, Refused};
 pub use cluster::{Auth, Cluster};
-pub use columns::ORIGIN;
 pub use decode::{Csv, Decode, Format, Packing};
 pub use epoch::Epoch;
 pub use error::{ConfigError, ConfigErrors, Located};
@@ -51,7 +50,7 @@ pub use host::Host;
 pub use key::{Absent, Key, Spec};
 pub use limits::Limits;
 pub use location::Location;
-use millstream_operators::Schema;
+use millstream_operators::{Column, Schema};
 pub use observe::Observe;
 pub(crate) use scalar::Words;
 pub use sink::{Choice, Compression, Sink};
@@ -92,6 +91,8 @@ const TOP: Spec = Spec {
 pub struct Config {
     pub name: Text,
     pub source: Source,
+    /// The columns that say where a record came from, for those who use them.
+    pub origin: Vec<Column>,
     pub decode: Decode,
     /// The columns of `[schema]`.
     pub schema: Schema,
@@ -161,16 +162,19 @@ fn unreadable(error: &std::io::Error) -> String {
 /// Reads section by section, columns first, because others name them.
 fn sections(top: &Section<'_>) -> Config {
     let name = pipeline_name(top);
+    let source = source::read(needed(top, "source", &source::SPEC));
+    let origin = source.origin();
     let schema = schema::read(needed(top, "schema", &schema::SPEC));
     let validate = expressions::validate(top.open("validate", &expressions::VALIDATE));
-    let mut columns = Columns::of(&schema);
+    let mut columns = Columns::of(&schema, &origin);
     let enrich = expressions::enrich(top.open("enrich", &expressions::ENRICH), &mut columns);
     let averages = average::read(top.open_each("average", &average::SPEC), &columns);
     let sink = sink::read(needed(top, "sink", &sink::SPEC), &columns);
     let rejects = rejects::read(top.open("rejects", &rejects::SPEC), &sink);
     let config = Config {
         name,
-        source: source::read(needed(top, "source", &source::SPEC)),
+        source,
+        origin,
         decode: decode::read(top.open("decode", &decode::SPEC)),
         tests: cases::read(top.open_each("test", &cases::SPEC), &validate),
         epoch: epoch::read(top.open("epoch", &epoch::SPEC)),

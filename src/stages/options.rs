@@ -3,14 +3,14 @@
 use std::sync::Arc;
 
 use arrow::datatypes::SchemaRef;
-use millstream_operators::Reserve;
 use millstream_operators::average::{AverageSpec, Bucket};
 use millstream_operators::decode::{self, DecodeOptions};
 use millstream_operators::encode::{Bloom, ColumnChoice, Compression, EncodeOptions, Statistics, ZstdLevel};
+use millstream_operators::{Column, Reserve};
 
 use crate::config::{self, Choice, Config, ConfigError};
 
-pub(super) fn decode(config: &Config, origin_columns: bool) -> DecodeOptions {
+pub(super) fn decode(config: &Config, origin: Vec<Column>) -> DecodeOptions {
     let format = match config.decode.format {
         config::Format::Csv => decode::Format::Csv,
         config::Format::Json | config::Format::Parquet => decode::Format::Json,
@@ -31,7 +31,7 @@ pub(super) fn decode(config: &Config, origin_columns: bool) -> DecodeOptions {
         depth: config.limits.depth as usize,
         ..decode::Limits::default()
     };
-    DecodeOptions { format, compression, schema: config.schema.clone(), limits, csv, origin_columns }
+    DecodeOptions { format, compression, schema: config.schema.clone(), limits, csv, origin }
 }
 
 pub(super) fn data(

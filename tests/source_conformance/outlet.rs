@@ -81,7 +81,7 @@ impl Outlet for Collect {
                 position: batch.position(index),
                 payload: payload(&batch.records, index),
                 refused: refused.map(|refusal| (refusal.reason.to_string(), refusal.message.clone())),
-                header: batch.header.as_ref().map(|header| header.to_vec()),
+                header: batch.beside.header.as_ref().map(|header| header.to_vec()),
             });
         }
         self.borders.push((batch.until.clone(), self.records.len()));

@@ -37,13 +37,13 @@ const MOST_SUMS: usize = 1 << 16;
 /// use millstream_operators::average::{averages, AverageSpec, Averager, Bucket};
 /// # use std::sync::Arc;
 /// # use arrow::array::{ArrayRef, Int64Array, RecordBatch};
-/// # use millstream_operators::{batch::Positions, Batch, Origin, Permit, Position, RawBatch, Records};
+/// # use millstream_operators::{batch::{Beside, Positions}, Batch, Origin, Permit, Position, RawBatch, Records};
 /// # use timely::dataflow::operators::{Inspect, ToStream};
 /// # fn batch_of(numbers: Vec<i64>) -> Batch {
 /// #     let rows = RecordBatch::try_from_iter([("n", Arc::new(Int64Array::from(numbers)) as ArrayRef)]).unwrap();
 /// #     let raw = RawBatch {
 /// #         split: "numbers".into(), records: Records::Rows(rows.clone()), positions: Positions::Counted { first: 0 },
-/// #         until: Position::at(9), arrived_at: 0, refused: vec![], header: None, permit: Permit::free(), size: 0,
+/// #         until: Position::at(9), arrived_at: 0, refused: vec![], beside: Beside::default(), permit: Permit::free(), size: 0,
 /// #     };
 /// #     Batch { rows, origin: Origin::all(Arc::new(raw)) }
 /// # }

@@ -37,6 +37,7 @@ use thiserror::Error;
 
 pub use self::csv::Csv;
 pub use self::operator::DecodeStream;
+pub use self::origin::everywhere as origin_everywhere;
 pub use self::unpack::Compression;
 
 use self::columns::{Columns, Finished};
@@ -47,7 +48,7 @@ use self::text::Checked;
 use self::unpack::Unpack;
 use crate::batch::{RawBatch, Records};
 use crate::reject::{Reason, Refusal};
-use crate::schema::Schema;
+use crate::schema::{Column, Schema};
 
 /// How records are written.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -82,8 +83,8 @@ pub struct DecodeOptions {
     pub schema: Schema,
     pub limits: Limits,
     pub csv: Csv,
-    /// Whether `_split`, `_position` and `_arrived_at` are appended to the columns.
-    pub origin_columns: bool,
+    /// The columns of the origin that are appended to those of the schema.
+    pub origin: Vec<Column>,
 }
 
 /// Why there can be no such decoder.
@@ -186,7 +187,7 @@ impl Decoder {
         let mut refused_before = raw.refused.iter().skip_while(|refusal| (refusal.row as usize) < from).peekable();
         let (mut refused, mut spent, mut at) = (Vec::new(), 0, from);
         if let Reader::Csv(reader) = &mut self.reader {
-            reader.begin(raw.header.as_ref());
+            reader.begin(raw.beside.header.as_ref());
         }
         while at < raw.records.len() && spent < budget {
             let row = at as u32;
@@ -226,10 +227,9 @@ impl Decoder {
 
     fn decoded(&self, raw: &RawBatch, finished: Finished, refused: Vec<Refusal>) -> Decoded {
         let kept = finished.kept(raw.records.len());
-        let rows = if self.options.origin_columns {
-            origin::append(raw, &finished.records, finished.rows)
-        } else {
-            finished.rows
+        let rows = match &self.options.origin {
+            none if none.is_empty() => finished.rows,
+            wanted => origin::append(raw, &finished.records, finished.rows, wanted),
         };
         Decoded { rows, kept, refused }
     }

@@ -29,7 +29,7 @@ pub trait DecodeStream<'scope, T: Timestamp> {
     /// ```
     /// use std::sync::Arc;
     /// use millstream_operators::decode::{DecodeOptions, DecodeStream, Decoder};
-    /// use millstream_operators::batch::{Permit, Positions, RawBatch, Records};
+    /// use millstream_operators::batch::{Beside, Permit, Positions, RawBatch, Records};
     /// use millstream_operators::{Column, Kind, Position, Schema};
     /// use timely::dataflow::operators::{Inspect, ToStream};
     ///
@@ -41,7 +41,7 @@ pub trait DecodeStream<'scope, T: Timestamp> {
     ///     until: Position::at(2),
     ///     arrived_at: 0,
     ///     refused: Vec::new(),
-    ///     header: None,
+    ///     beside: Beside::default(),
     ///     permit: Permit::free(),
     ///     size: 24,
     /// });

@@ -1,34 +1,62 @@
 //! The columns that say where a row came from.
 //!
-//! Owns their names and types: `_split` and `_position` are text, `_arrived_at` is a time. They cost memory for each row, so
-//! they are made only for those who use them.
+//! Owns `_split` and `_position` (text) and `_arrived_at` (a time), which every record has, and hands on those that only some
+//! sources know. They cost memory for each row, so only those are made that somebody uses. What must stay true: a row has
+//! what was told of its own record; where a source does not tell, it is null.
 
 use std::fmt::Write as _;
 use std::sync::Arc;
 
-use arrow::array::{ArrayRef, RecordBatch, StringArray, StringBuilder, TimestampMicrosecondArray};
-use arrow::datatypes::{DataType, Field, Schema, TimeUnit};
+use arrow::array::{
+    Array, ArrayRef, RecordBatch, StringArray, StringBuilder, TimestampMicrosecondArray, UInt32Array, new_null_array,
+};
+use arrow::compute::take;
+use arrow::datatypes::Schema;
+use arrow::error::ArrowError;
 
 use crate::batch::{Positions, RawBatch, Records};
+use crate::schema::{Column, Kind};
 
-/// The fields of the origin, in their order.
-pub(super) fn fields() -> [Field; 3] {
-    [
-        Field::new("_split", DataType::Utf8, false),
-        Field::new("_position", DataType::Utf8, false),
-        Field::new("_arrived_at", DataType::Timestamp(TimeUnit::Microsecond, Some("UTC".into())), false),
-    ]
+/// The columns that every record has, wherever it came from.
+pub fn everywhere() -> [Column; 3] {
+    [("_split", Kind::String), ("_position", Kind::String), ("_arrived_at", Kind::Timestamp)]
+        .map(|(name, kind)| Column::new(name, kind).required())
 }
 
-/// The same rows, with the origin of each behind its columns; `records` tells the record of each row.
-pub(super) fn append(raw: &RawBatch, records: &[u32], rows: RecordBatch) -> RecordBatch {
+/// The same rows, with the `wanted` columns behind theirs; `records` tells the record of each row.
+#[expect(
+    clippy::expect_used,
+    reason = "each column has a row for each record, and its type is checked against its field"
+)]
+pub(super) fn append(raw: &RawBatch, records: &[u32], rows: RecordBatch, wanted: &[Column]) -> RecordBatch {
     let (schema, mut columns, _) = rows.into_parts();
-    let arrived_at = TimestampMicrosecondArray::from_value(raw.arrived_at, records.len()).with_timezone("UTC");
-    let split: ArrayRef = Arc::new(StringArray::new_repeated(&*raw.split, records.len()));
-    columns.extend([split, Arc::new(positions(raw, records)), Arc::new(arrived_at)]);
-    let fields: Vec<_> = schema.fields().iter().cloned().chain(fields().map(Arc::new)).collect();
-    #[expect(clippy::expect_used, reason = "each column just made has a row for each record")]
+    columns.extend(wanted.iter().map(|column| {
+        let told = match column.name.as_str() {
+            "_split" => Ok(Arc::new(StringArray::new_repeated(&*raw.split, records.len())) as ArrayRef),
+            "_position" => Ok(Arc::new(positions(raw, records)) as ArrayRef),
+            "_arrived_at" => Ok(Arc::new(arrived_at(raw, records)) as ArrayRef),
+            _ => beside(raw, records, column),
+        };
+        told.expect("what is beside a batch has a row for each of its records")
+    }));
+    let fields: Vec<_> =
+        schema.fields().iter().cloned().chain(wanted.iter().map(|column| Arc::new(column.field()))).collect();
     RecordBatch::try_new(Arc::new(Schema::new(fields)), columns).expect("origin columns fit their rows")
+}
+
+fn arrived_at(raw: &RawBatch, records: &[u32]) -> TimestampMicrosecondArray {
+    TimestampMicrosecondArray::from_value(raw.arrived_at, records.len()).with_timezone("UTC")
+}
+
+/// What the source told of each record, where it did.
+fn beside(raw: &RawBatch, records: &[u32], column: &Column) -> Result<ArrayRef, ArrowError> {
+    let kind = column.kind.data_type();
+    let told = raw.beside.columns.as_ref().and_then(|columns| columns.column_by_name(&column.name));
+    match told.filter(|told| *told.data_type() == kind) {
+        Some(told) if records.len() == told.len() => Ok(told.clone()),
+        Some(told) => take(told, &UInt32Array::from(records.to_vec()), None),
+        None => Ok(new_null_array(&kind, records.len())),
+    }
 }
 
 fn positions(raw: &RawBatch, records: &[u32]) -> StringArray {
@@ -45,6 +73,7 @@ fn positions(raw: &RawBatch, records: &[u32]) -> StringArray {
         (Positions::Offsets { base } | Positions::Counted { first: base }, _) => {
             records.iter().for_each(|record| number(base + u64::from(*record)));
         }
+        (Positions::Numbered(numbers), _) => records.iter().for_each(|record| number(numbers[*record as usize])),
         (Positions::Each(each), _) => {
             records.iter().for_each(|record| positions.append_value(each[*record as usize].order()));
         }

@@ -22,7 +22,7 @@ use timely::dataflow::{InputHandle, ProbeHandle};
 use timely::worker::Worker;
 
 use super::{Dealer, Lending, spread, wire};
-use crate::batch::{Permit, Positions, RawBatch, Records, Reserve, Unlimited};
+use crate::batch::{Beside, Permit, Positions, RawBatch, Records, Reserve, Unlimited};
 use crate::control::{Control, DeskOptions};
 use crate::port::Queues;
 use crate::position::Position;
@@ -42,7 +42,7 @@ fn batch(number: u64, permit: Permit) -> RawBatch {
         until: Position::at(number),
         arrived_at: 0,
         refused: Vec::new(),
-        header: None,
+        beside: Beside::default(),
         permit,
         size: BYTES,
     }

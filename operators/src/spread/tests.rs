@@ -15,7 +15,7 @@ use timely::dataflow::operators::{Inspect, Probe};
 use super::parcels::Parcel;
 use super::wire::{Wire, weight};
 use super::{Lending, Loan, Parcels, spread};
-use crate::batch::{Permit, Positions, RawBatch, Records};
+use crate::batch::{Beside, Permit, Positions, RawBatch, Records};
 use crate::control::{Control, DeskOptions};
 use crate::port::Queues;
 use crate::position::Position;
@@ -31,7 +31,7 @@ fn batch(split: &str, records: Records, positions: Positions) -> RawBatch {
         until: Position::new("49590338271490256608559692538361571095921575989136588898.7#x"),
         arrived_at: -7,
         refused: vec![refusal(Reason::TooLarge), refusal(Reason::Rule("r".into()))],
-        header: Some("a,b".into()),
+        beside: Beside { header: Some("a,b".into()), columns: None },
         permit: Permit::free(),
         size: 99,
     }
@@ -54,17 +54,26 @@ fn rows() -> RawBatch {
     batch("rows", Records::Rows(rows), Positions::Counted { first: 5 })
 }
 
+/// With offsets that leave gaps, and a column beside the records.
+fn numbered() -> RawBatch {
+    let payloads = (0..9).map(|n| Bytes::from(vec![n; 9])).collect();
+    let keys = Arc::new(Int64Array::from_iter((0..9).map(|n| (n != 4).then_some(n)))) as ArrayRef;
+    let columns = RecordBatch::try_from_iter_with_nullable([("_key", keys, true)]).ok();
+    let batch = batch("log", Records::Payloads(payloads), Positions::Numbered((0..9).map(|n| n * n).collect()));
+    RawBatch { beside: Beside { columns, ..batch.beside }, ..batch }
+}
+
 /// Everything that a batch says.
 fn told(batch: &RawBatch) -> String {
     let records: Vec<_> = (0..batch.records.len()).map(|n| (batch.records.payload(n), batch.position(n))).collect();
     let rows = if let Records::Rows(rows) = &batch.records { format!("{rows:?}") } else { String::new() };
     let (split, until, size) = (&batch.split, batch.until.as_str(), batch.size);
-    format!("{split} {records:?} {rows} {until} {} {:?} {:?} {size}", batch.arrived_at, batch.refused, batch.header)
+    format!("{split} {records:?} {rows} {until} {} {:?} {:?} {size}", batch.arrived_at, batch.refused, batch.beside)
 }
 
 #[test]
 fn what_is_read_is_what_was_written() {
-    let batches: Vec<_> = [framed(), payloads(0), payloads(40), rows()].map(Arc::new).into();
+    let batches: Vec<_> = [framed(), payloads(0), payloads(40), rows(), numbered()].map(Arc::new).into();
     let parcels = Parcels::new(batches.clone());
     let mut written = Vec::new();
     let length = parcels.length_in_bytes();
@@ -90,7 +99,9 @@ fn a_loan_is_known_by_what_its_lender_called_it() {
 #[test]
 fn a_batch_is_weighed_as_what_it_takes_on_the_wire() {
     let many = |batch: RawBatch| RawBatch { refused: vec![batch.refused[0].clone(); 100], ..batch };
-    for batch in [framed(), payloads(0), payloads(40), payloads(1_000), rows(), many(rows()), many(payloads(200))] {
+    for batch in
+        [framed(), payloads(0), payloads(40), payloads(1_000), rows(), numbered(), many(rows()), many(payloads(200))]
+    {
         let (weight, takes) = (weight(&batch), Wire::of(&batch, Some(Loan { lender: 7, id: 1 << 40 })).len());
         assert!(takes <= weight, "{takes} bytes, weighed {weight}");
         let loose = (4 << 10) + takes / 10 + 512 * batch.refused.len();

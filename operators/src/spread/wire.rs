@@ -3,16 +3,16 @@
 //! ```text
 //! label (JSON) · columns (an Arrow IPC stream) · data        each behind its length, padded to 8 bytes
 //! ```
-//! The label says what the batch is; columns hold its records, or where each lies in `data`; positions that are text are a
-//! column too. Reading copies nothing: payloads and columns are slices of the bytes that came. The permit stays behind, with
+//! The label says what the batch is; columns hold its records, or where each lies in `data`; positions that follow no rule
+//! are a column too, and what the source told beside its records is the last of them. Reading copies nothing: payloads and columns are slices of the bytes that came. The permit stays behind, with
 //! the lender ([`super::lending`]); the label names the loan. What must stay true: what is read is what was written.
 
 use std::io::{self, Write};
 use std::sync::Arc;
 
-use arrow::array::{ArrayRef, AsArray, BinaryArray, RecordBatch, StringArray, UInt32Array};
+use arrow::array::{ArrayRef, AsArray, BinaryArray, RecordBatch, StringArray, UInt32Array, UInt64Array};
 use arrow::buffer::Buffer;
-use arrow::datatypes::{DataType, Field, Schema, UInt32Type};
+use arrow::datatypes::{Schema, UInt32Type, UInt64Type};
 use arrow::error::ArrowError;
 use arrow::ipc::reader::StreamDecoder;
 use arrow::ipc::writer::StreamEncoder;
@@ -20,7 +20,7 @@ use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
 use super::lending::Loan;
-use crate::batch::{Permit, Positions, RawBatch, Records};
+use crate::batch::{Beside, Permit, Positions, RawBatch, Records};
 use crate::encode::rows_size;
 use crate::position::{Position, Split};
 use crate::reject::Refusal;
@@ -36,6 +36,8 @@ struct Label {
     positions: Counting,
     refused: Vec<Refusal>,
     header: Option<Vec<u8>>,
+    /// How many of the columns the source told beside its records.
+    beside: usize,
     loan: Option<Loan>,
 }
 
@@ -50,6 +52,7 @@ enum Form {
 enum Counting {
     Offsets(u64),
     Counted(u64),
+    Numbered,
     Each,
 }
 
@@ -67,6 +70,8 @@ impl Wire {
     pub(super) fn of(batch: &RawBatch, loan: Option<Loan>) -> Self {
         let (form, columns, data) = records(&batch.records).expect("columns of one length");
         let (positions, columns) = positions(&batch.positions, columns).expect("a position for each record");
+        let beside = batch.beside.columns.as_ref();
+        let columns = beside.map_or(Ok(columns.clone()), |beside| joined(&columns, beside));
         let label = Label {
             split: batch.split.clone(),
             until: batch.until.clone(),
@@ -75,10 +80,12 @@ impl Wire {
             form,
             positions,
             refused: batch.refused.clone(),
-            header: batch.header.as_ref().map(|header| header.to_vec()),
+            header: batch.beside.header.as_ref().map(|header| header.to_vec()),
+            beside: beside.map_or(0, RecordBatch::num_columns),
             loan,
         };
         let label = serde_json::to_vec(&label).expect("a label has a JSON form");
+        let columns = columns.expect("a row beside each record");
         Wire { label, columns: encode(&columns).expect("columns have an IPC form"), data }
     }
 
@@ -111,12 +118,14 @@ pub(super) fn weight(batch: &RawBatch) -> usize {
     };
     let positions = match &batch.positions {
         Positions::Each(each) => each.iter().map(|position| position.as_str().len() + 5).sum(),
+        Positions::Numbered(numbers) => 8 * numbers.len(),
         Positions::Offsets { .. } | Positions::Counted { .. } => 0,
     };
     // A byte of the header takes up to four in JSON: it is written as a list of numbers.
-    let header = batch.header.as_ref().map_or(0, |header| 4 * header.len());
+    let header = batch.beside.header.as_ref().map_or(0, |header| 4 * header.len());
+    let beside = batch.beside.columns.as_ref().map_or(0, |columns| rows_size(columns) + EACH * columns.num_columns());
     let refused: usize = batch.refused.iter().map(|refusal| EACH + refusal.message.len()).sum();
-    AROUND + records + positions + header + refused
+    AROUND + records + positions + header + beside + refused
 }
 
 fn padded(length: usize) -> usize {
@@ -146,18 +155,34 @@ fn records(records: &Records) -> Result<(Form, RecordBatch, Bytes), ArrowError> 
     })
 }
 
-/// Behind the record columns, one of positions where each record has its own.
+/// Behind the record columns, one of positions where they follow no rule.
 fn positions(positions: &Positions, columns: RecordBatch) -> Result<(Counting, RecordBatch), ArrowError> {
-    let each = match positions {
+    let (counting, at): (_, ArrayRef) = match positions {
         Positions::Offsets { base } => return Ok((Counting::Offsets(*base), columns)),
         Positions::Counted { first } => return Ok((Counting::Counted(*first), columns)),
-        Positions::Each(each) => each,
+        Positions::Numbered(numbers) => {
+            (Counting::Numbered, Arc::new(UInt64Array::from_iter_values(numbers.iter().copied())))
+        }
+        Positions::Each(each) => {
+            (Counting::Each, Arc::new(StringArray::from_iter_values(each.iter().map(Position::as_str))))
+        }
     };
-    let texts: StringArray = each.iter().map(|position| Some(position.as_str())).collect();
-    let field = Arc::new(Field::new("_at", DataType::Utf8, true));
-    let schema = Schema::new(columns.schema().fields().iter().cloned().chain([field]).collect::<Vec<_>>());
-    let arrays = columns.columns().iter().cloned().chain([Arc::new(texts) as ArrayRef]).collect();
-    Ok((Counting::Each, RecordBatch::try_new(Arc::new(schema), arrays)?))
+    Ok((counting, joined(&columns, &RecordBatch::try_from_iter([("_at", at)])?)?))
+}
+
+/// The columns of both, side by side.
+fn joined(left: &RecordBatch, right: &RecordBatch) -> Result<RecordBatch, ArrowError> {
+    let (fields, others) = (left.schema(), right.schema());
+    let fields: Vec<_> = fields.fields().iter().chain(others.fields()).cloned().collect();
+    let columns = left.columns().iter().chain(right.columns()).cloned().collect();
+    RecordBatch::try_new(Arc::new(Schema::new(fields)), columns)
+}
+
+/// Takes the last `count` columns off.
+fn apart(columns: &RecordBatch, count: usize) -> Result<(RecordBatch, RecordBatch), ArrowError> {
+    let (all, first) = (columns.num_columns(), columns.num_columns() - count);
+    let (left, right): (Vec<_>, Vec<_>) = ((0..first).collect(), (first..all).collect());
+    Ok((columns.project(&left)?, columns.project(&right)?))
 }
 
 fn encode(columns: &RecordBatch) -> Result<Vec<Buffer>, ArrowError> {
@@ -175,13 +200,16 @@ fn encode(columns: &RecordBatch) -> Result<Vec<Buffer>, ArrowError> {
 pub(super) fn read(rest: &mut Bytes) -> (RawBatch, Option<Loan>) {
     let (label, columns, data) = (take(rest), take(rest), take(rest));
     let label: Label = serde_json::from_slice(&label).expect("a label is JSON");
-    let mut columns = decode(columns).expect("columns are an IPC stream");
+    let columns = decode(columns).expect("columns are an IPC stream");
+    let (columns, beside) = apart(&columns, label.beside).expect("as many columns as the label says");
+    let placed = matches!(label.positions, Counting::Numbered | Counting::Each);
+    let (columns, at) = apart(&columns, usize::from(placed)).expect("a column of positions");
     let positions = match label.positions {
         Counting::Offsets(base) => Positions::Offsets { base },
         Counting::Counted(first) => Positions::Counted { first },
+        Counting::Numbered => Positions::Numbered(at.column(0).as_primitive::<UInt64Type>().values().to_vec()),
         Counting::Each => {
-            let texts = columns.remove_column(columns.num_columns() - 1);
-            Positions::Each(texts.as_string::<i32>().iter().flatten().map(Position::new).collect())
+            Positions::Each(at.column(0).as_string::<i32>().iter().flatten().map(Position::new).collect())
         }
     };
     let batch = RawBatch {
@@ -191,7 +219,7 @@ pub(super) fn read(rest: &mut Bytes) -> (RawBatch, Option<Loan>) {
         until: label.until,
         arrived_at: label.arrived_at,
         refused: label.refused,
-        header: label.header.map(Bytes::from),
+        beside: Beside { header: label.header.map(Bytes::from), columns: (label.beside > 0).then_some(beside) },
         permit: Permit::free(),
         size: label.size,
     };

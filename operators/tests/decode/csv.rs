@@ -76,7 +76,7 @@ fn headed(header: Option<&str>, record: &str) -> Fate {
     let columns = vec![Column::new("id", Kind::Int64).required(), Column::new("name", Kind::String)];
     let mut decoder = reader(columns, Csv { delimiter: b';', ..Default::default() }).unwrap();
     let mut batch = lines(&[record]);
-    batch.header = header.map(|header| Bytes::copy_from_slice(header.as_bytes()));
+    batch.beside.header = header.map(|header| Bytes::copy_from_slice(header.as_bytes()));
     fates(&decoder.decode(&Arc::new(batch)), 1).remove(0)
 }
 
@@ -103,7 +103,7 @@ fn each_file_has_its_own_header() {
     let mut decoder = reader(columns, Csv::default()).unwrap();
     for (header, expected) in [("a,b", r#"{"a":1,"b":2}"#), ("b,a", r#"{"a":2,"b":1}"#), ("a,b", r#"{"a":1,"b":2}"#)] {
         let mut batch = lines(&["1,2"]);
-        batch.header = Some(Bytes::copy_from_slice(header.as_bytes()));
+        batch.beside.header = Some(Bytes::copy_from_slice(header.as_bytes()));
         assert_eq!(fates(&decoder.decode(&Arc::new(batch)), 1)[0].brief(), expected);
     }
 }

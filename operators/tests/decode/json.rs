@@ -3,7 +3,8 @@
 
 use std::sync::Arc;
 
-use millstream_operators::decode::{Decode, DecodeOptions, Decoder};
+use arrow::array::{RecordBatch, StringArray};
+use millstream_operators::decode::{Decode, DecodeOptions, Decoder, origin_everywhere};
 use millstream_operators::{Column, Kind, Reason, Refusal};
 use serde_json::Value;
 
@@ -376,7 +377,7 @@ fn what_the_source_refused_stays_as_it_was() {
 fn the_origin_is_told_where_it_is_asked_for() {
     let options = DecodeOptions {
         schema: schema(vec![Column::new("a", Kind::Int64)]),
-        origin_columns: true,
+        origin: origin_everywhere().to_vec(),
         ..Default::default()
     };
     let mut decoder = Decoder::new(options).unwrap();
@@ -390,6 +391,25 @@ fn the_origin_is_told_where_it_is_asked_for() {
     each.positions = Positions::Each(["5.1", "5.2#note", "7#note"].map(Position::new).to_vec());
     let Fate::Row(row) = fates(&decoder.decode(&Arc::new(each)), 3).remove(2) else { panic!() };
     assert_eq!(row["_position"], "7");
+}
+
+/// Would catch a key that goes to the row beside its own where a record between them was refused.
+#[test]
+fn what_a_source_tells_beside_its_records_goes_to_their_rows() {
+    let origin = ["_key", "_headers"].map(|name| Column::new(name, Kind::String)).to_vec();
+    let schema = schema(vec![Column::new("a", Kind::Int64)]);
+    let mut decoder = Decoder::new(DecodeOptions { schema, origin, ..Default::default() }).unwrap();
+    let mut batch = payloads(&["{\"a\":1}", "no", "{\"a\":3}", "{\"a\":4}"]);
+    let keys = StringArray::from(vec![Some("k1"), Some("k2"), None, Some("k4")]);
+    let columns: [(&str, ArrayRef); 1] = [("_key", Arc::new(keys))];
+    batch.beside.columns = Some(RecordBatch::try_from_iter_with_nullable(columns.map(|(n, c)| (n, c, true))).unwrap());
+    batch.positions = Positions::Numbered(vec![3, 5, 9, 11]);
+    let fates = fates(&decoder.decode(&Arc::new(batch)), 4);
+    assert_eq!(fates[0], Fate::Row(json!({"a": 1, "_key": "k1", "_headers": null})));
+    assert_eq!(
+        fates[2..],
+        [(3, None), (4, Some("k4"))].map(|(a, key)| Fate::Row(json!({"a": a, "_key": key, "_headers": null})))
+    );
 }
 
 #[test]

@@ -17,7 +17,7 @@ use arrow::array::{Array, ArrayRef, AsArray};
 use arrow::datatypes as dt;
 use arrow::datatypes::DataType;
 use bytes::Bytes;
-use millstream_operators::batch::{Permit, Positions, RawBatch, Records};
+use millstream_operators::batch::{Beside, Permit, Positions, RawBatch, Records};
 use millstream_operators::decode::{Decode, DecodeOptions, Decoded, Decoder};
 use millstream_operators::{Column, Kind, Position, Refusal, Schema};
 use serde_json::{Map, Value, json};
@@ -30,7 +30,7 @@ fn raw(records: Records, positions: Positions) -> RawBatch {
         positions,
         arrived_at: 1_000_000,
         refused: Vec::new(),
-        header: None,
+        beside: Beside::default(),
         permit: Permit::free(),
         size: 0,
     }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::mpsc::Receiver;
 
 use millstream_operators::batch::Batch;
-use millstream_operators::decode::{Decode, DecodeOptions, DecodeStream, Decoder, Limits, Part};
+use millstream_operators::decode::{Decode, DecodeOptions, DecodeStream, Decoder, Limits, Part, origin_everywhere};
 use millstream_operators::{Column, Kind, Reason, Refusal};
 use timely::dataflow::operators::ToStream;
 use timely::dataflow::operators::capture::{Capture, Event};
@@ -15,7 +15,7 @@ use super::*;
 fn small_parts() -> Decoder {
     let limits = Limits { part_bytes: 100, ..Default::default() };
     let schema = schema(vec![Column::new("a", Kind::Int64).required()]);
-    Decoder::new(DecodeOptions { schema, limits, origin_columns: true, ..Default::default() }).unwrap()
+    Decoder::new(DecodeOptions { schema, limits, origin: origin_everywhere().to_vec(), ..Default::default() }).unwrap()
 }
 
 /// A hundred records, each seventh of them no JSON, one refused before.

@@ -11,6 +11,9 @@ pub use files::Files;
 pub use generate::{Generate, Material};
 pub use kinesis::{Kinesis, Start};
 
+use millstream_operators::Column;
+use millstream_operators::decode::origin_everywhere;
+
 use super::key::{Key, Spec};
 use super::scalar::nearest;
 use super::section::Section;
@@ -44,6 +47,13 @@ pub enum Source {
     Kinesis(Kinesis),
     Files(Files),
     Generate(Generate),
+}
+
+impl Source {
+    /// The columns that say where a record of this source came from.
+    pub(super) fn origin(&self) -> Vec<Column> {
+        origin_everywhere().into()
+    }
 }
 
 impl Default for Source {

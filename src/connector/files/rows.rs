@@ -6,7 +6,7 @@
 //! read from and has another revision since is an error.
 
 use bytes::Bytes;
-use millstream_operators::batch::Positions;
+use millstream_operators::batch::{Beside, Positions};
 use millstream_operators::{Permit, RawBatch, Reason, Records, Refusal};
 use parquet::arrow::arrow_reader::{ArrowReaderMetadata, ArrowReaderOptions};
 use parquet::arrow::arrow_reader::{ParquetRecordBatchReader, ParquetRecordBatchReaderBuilder};
@@ -174,7 +174,7 @@ impl Rows<'_> {
             until: until.position(),
             arrived_at: (self.settings.clock)(),
             refused: Vec::new(),
-            header: None,
+            beside: Beside::default(),
             permit,
             size,
         }

@@ -13,7 +13,7 @@
 //! unpacked are one refusal at the place where they begin.
 
 use bytes::Bytes;
-use millstream_operators::batch::Positions;
+use millstream_operators::batch::{Beside, Positions};
 use millstream_operators::{Permit, Position, RawBatch, Reason, Records, Refusal};
 use tracing::{info, warn};
 
@@ -288,7 +288,7 @@ impl<'a> Text<'a> {
             until: until.position(),
             arrived_at: (self.settings.clock)(),
             refused: framed.refused,
-            header: self.header.clone(),
+            beside: Beside { header: self.header.clone(), columns: None },
             permit,
         }
     }

@@ -23,7 +23,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use millstream_operators::batch::Positions;
+use millstream_operators::batch::{Beside, Positions};
 use millstream_operators::{Permit, Position, RawBatch, Records};
 
 use crate::connector::source::Clock;
@@ -92,7 +92,7 @@ impl Generate {
             until: Position::at(index),
             arrived_at: (self.clock)(),
             refused: Vec::new(),
-            header: None,
+            beside: Beside::default(),
             permit,
         }
     }

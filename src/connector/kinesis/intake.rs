@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use aws_sdk_kinesis::types::Record;
 use bytes::Bytes;
-use millstream_operators::batch::Positions;
+use millstream_operators::batch::{Beside, Positions};
 use millstream_operators::{Permit, Position, RawBatch, Records};
 
 use super::aggregate;
@@ -187,7 +187,7 @@ impl<'a> Intake<'a> {
             until: self.place.position(),
             arrived_at: (self.clock)(),
             refused: Vec::new(),
-            header: None,
+            beside: Beside::default(),
             permit,
             size: taken.bytes,
         };

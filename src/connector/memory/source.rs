@@ -10,7 +10,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use millstream_operators::batch::Positions;
+use millstream_operators::batch::{Beside, Positions};
 use millstream_operators::{Position, RawBatch, Records, Split};
 use tokio::sync::{Notify, OnceCell};
 
@@ -163,7 +163,7 @@ impl MemorySource {
             until: Position::at(until),
             arrived_at: (self.clock)(),
             refused: Vec::new(),
-            header: None,
+            beside: Beside::default(),
             permit: millstream_operators::Permit::free(),
         }
     }
