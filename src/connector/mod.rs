@@ -7,6 +7,7 @@
 pub mod aws;
 pub mod files;
 pub mod generate;
+pub mod kafka;
 pub mod kinesis;
 pub mod local;
 pub mod memory;

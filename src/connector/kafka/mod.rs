@@ -1,0 +1,3 @@
+//! The Kafka connector.
+
+pub mod write;
