@@ -660,14 +660,16 @@ expect = "a"
 [[test]]
 name = "y"
 input = ["a", { x = inf }]
+arrived_at = "yesterday"
 rejects = [{ reason = "rule:okk" }, { reason = "zzzzzzzz" }, { raeson = "x" }]
 "#,
         r#"pipeline.toml:14: [[test]] input: is a record or a list of records; write each as a string or a table
 pipeline.toml:15: [[test]] expect: is a list of tables; write it as expect = [{ … }, …]
 pipeline.toml:18: [[test]] input: inf is not a number that JSON can hold
-pipeline.toml:19: [[test]] rejects: "rule:okk" is no reason; did you mean "rule:ok"?
-pipeline.toml:19: [[test]] rejects: "zzzzzzzz" is no reason; there are decode, missing, null, type, too_large, rule:ok
-pipeline.toml:19: [[test]] rejects: each is { reason = "…" }, with field = "…" if it matters"#,
+pipeline.toml:19: [[test]] arrived_at: "yesterday" is not a time with its zone; write it as "2024-02-28T10:00:00Z"
+pipeline.toml:20: [[test]] rejects: "rule:okk" is no reason; did you mean "rule:ok"?
+pipeline.toml:20: [[test]] rejects: "zzzzzzzz" is no reason; there are decode, missing, null, type, too_large, rule:ok
+pipeline.toml:20: [[test]] rejects: each is { reason = "…" }, with field = "…" if it matters"#,
     );
 }
 
