@@ -78,12 +78,17 @@ pub(crate) fn ticks(path: &str, field: usize) -> f64 {
 
 /// About `megabytes` of articles, as NDJSON in `files` files of a new folder. Gives back the bytes and the articles.
 pub(crate) fn articles(folder: &Path, megabytes: u64, files: u64) -> (u64, u64) {
-    let (records, mut sample) = (Records::new(Kind::Articles, 1, 0.0), Vec::new());
+    populate(Kind::Articles, folder, megabytes, files)
+}
+
+/// The same of any kind of record.
+pub(crate) fn populate(kind: Kind, folder: &Path, megabytes: u64, files: u64) -> (u64, u64) {
+    let (records, mut sample) = (Records::new(kind, 1, 0.0), Vec::new());
     (0..1_000).for_each(|index| records.write(0, index, &mut sample));
     let count = megabytes * 1_000_000 * 1_000 / sample.len() as u64;
     let populate = Populate {
         folder: folder.to_owned(),
-        kind: Kind::Articles,
+        kind,
         seed: 1,
         files,
         count,

@@ -98,3 +98,18 @@ async fn a_start_waits_for_its_broker_and_stops_when_asked() {
     let _broker = stopped.start().await;
     comes_out(&mut pipeline, process, &topic.expected()).await;
 }
+
+/// Would catch partitions that two processes read, or none.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn processes_share_the_partitions() {
+    let broker = broker().await;
+    let mut topic = Topic::new(broker, "shared", 5).await;
+    let mut pipeline = reader(broker, "\"shared\"", "group = \"shared\"").await;
+    topic.put(100);
+    let mut process = pipeline.run(1, &["-n", "2"]);
+    until_committed(&mut pipeline, &mut process, 100).await;
+    let children = process.children_when(2).await;
+    crate::whole::process::signal(children[1], "KILL");
+    topic.put(100);
+    comes_out(&mut pipeline, process, &topic.expected()).await;
+}

@@ -127,7 +127,7 @@ impl Intake {
         if self.until.is_some_and(|until| offset >= until) {
             return Some(Stop::Enough);
         }
-        self.place = Place::behind(offset, millis);
+        self.place = self.place.behind(offset, millis);
         match (message.payload(), self.wishes.tombstones) {
             (None, Tombstones::Skip) => {}
             (payload, _) => self.taken.push(message, payload, offset as u64, millis, &self.wishes),
@@ -135,17 +135,17 @@ impl Intake {
         self.is_enough().then_some(Stop::Enough)
     }
 
-    /// A record that was read before: is it the one that was read?
+    /// A record before the place: is it the last that was read? No other can be there: reading began with that one.
     fn seen_again(&mut self, offset: i64, millis: Option<i64>) -> Option<SourceError> {
-        let known = self.known.take_if(|known| known.offset == offset)?;
-        if millis == Some(known.millis) {
+        let known = self.known.take_if(|known| known.offset == offset);
+        if known.is_some_and(|known| millis == Some(known.millis)) {
             return None;
         }
         Some(SourceError::Gone {
             split: self.split.to_string(),
             range: format!("offset {} on", self.place.next),
             message: format!(
-                "another record lies at offset {offset}, which was read: the topic was deleted and made anew, or lost its end \
+                "another record lies at offset {offset} than was read there: the topic was deleted and made anew, or lost its end \
                  to a broker's failure. To read what is there now from its beginning, give the pipeline another `path` in [sink]"
             ),
         })

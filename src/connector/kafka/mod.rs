@@ -41,13 +41,12 @@ use self::client::{Ahead, Client};
 use self::intake::Intake;
 use self::place::Place;
 use self::read::Reading;
+use self::start::Known;
 use self::topics::{Topics, Wanted};
 use crate::connector::meter::Meters;
 use crate::connector::source::Lag;
 use crate::connector::{Bounds, Discovery, End, Outlet, Source, SourceError, SplitInfo};
 
-/// What the log calls the pipeline's first start with these topics.
-const PIN: &str = "kafka";
 /// How long a topic that is named may take to show after it was made.
 const SHOWING: Duration = Duration::from_secs(5);
 
@@ -117,7 +116,7 @@ pub struct Kafka {
     options: Options,
     wanted: Wanted,
     wishes: Arc<Wishes>,
-    client: OnceCell<Client>,
+    client: OnceCell<(Client, Topics)>,
     told: Mutex<Arc<Told>>,
     /// Topics that were there at an earlier look.
     seen: Mutex<BTreeSet<String>>,
@@ -128,8 +127,21 @@ pub struct Kafka {
 #[derive(Default)]
 struct Told {
     positions: BTreeMap<Split, SplitState>,
-    /// When the pipeline first started, in microseconds since 1970.
-    pinned: i64,
+    /// When the pipeline first started with a topic or with the pattern, in microseconds since 1970.
+    pins: BTreeMap<String, i64>,
+    /// When this start began.
+    began: i64,
+}
+
+impl Told {
+    /// How many partitions a topic had when the pipeline first began with it, as far as the log tells.
+    fn partitions_at_first(&self, topic: &str) -> Option<i32> {
+        let of_topic = |split: &Split| topics::partition(split).is_ok_and(|(of, _)| of == topic);
+        let of = |(split, state): (&Split, &SplitState)| {
+            of_topic(split).then(|| Place::parse(&state.at)).flatten().and_then(|place| place.of)
+        };
+        self.positions.iter().find_map(of)
+    }
 }
 
 impl Kafka {
@@ -138,7 +150,7 @@ impl Kafka {
         let wanted = Wanted::parse(&options.topics)?;
         let (config, _) = client::config(&options.access, Ahead::of(options.ahead, 1))?;
         config.create_native_config().map_err(|error| failure::of_source(&error, "kafka"))?;
-        let told = Told { pinned: (options.access.clock)(), ..Told::default() };
+        let told = Told { began: (options.access.clock)(), ..Told::default() };
         Ok(Kafka {
             wanted,
             wishes: Arc::new(options.wishes.clone()),
@@ -152,13 +164,19 @@ impl Kafka {
 
     /// The client, made when it is first wanted: how much each partition may hold depends on how many there are.
     async fn client(&self) -> Result<&Client, SourceError> {
+        Ok(&self.first_look().await?.0)
+    }
+
+    /// The client, and what it found when it first looked.
+    async fn first_look(&self) -> Result<&(Client, Topics), SourceError> {
         self.client
             .get_or_try_init(|| async {
                 let Options { access, ahead, .. } = &self.options;
                 let scout = Client::new(access, Ahead::of(*ahead, 1))?;
-                let partitions = self.list(&scout).await?.values().map(BTreeSet::len).sum();
-                let each = Ahead::of(*ahead, partitions);
-                if each == Ahead::of(*ahead, 1) { Ok(scout) } else { Client::new(access, each) }
+                let there = self.list(&scout).await?;
+                let each = Ahead::of(*ahead, there.values().map(BTreeSet::len).sum());
+                let client = if each == Ahead::of(*ahead, 1) { scout } else { Client::new(access, each)? };
+                Ok((client, there))
             })
             .await
     }
@@ -221,23 +239,26 @@ impl Kafka {
         if let Some(position) = from {
             return Ok((Place::read(split, &position)?, true));
         }
-        let (topic, partition) = topics::partition(&split.name)?;
+        let ((topic, partition), told) = (topics::partition(&split.name)?, self.told());
+        let there = &self.first_look().await?.1;
+        let first_seen = || there.get(topic).map_or(0, |ids| ids.len() as i32);
+        let pinned = told.pins.get(self.wanted.pin(topic)).copied().unwrap_or(told.began);
+        let known = Known { pinned, of: told.partitions_at_first(topic).unwrap_or_else(first_seen) };
         let start = self.options.start;
-        let offset = start::offset(client, topic, partition, start, self.told().pinned).await?;
-        Ok((Place::at(offset), start == Start::Earliest))
+        Ok((start::place(client, topic, partition, start, known).await?, start == Start::Earliest))
     }
 }
 
 #[async_trait]
 impl Source for Kafka {
     fn pins(&self) -> BTreeSet<String> {
-        BTreeSet::from([PIN.to_owned()])
+        self.options.topics.iter().cloned().collect()
     }
 
     fn goes_on_from(&self, log: &State) {
-        let pin = log.pins.get(PIN).and_then(|time| DateTime::parse_from_rfc3339(time).ok());
-        let pinned = pin.map_or_else(|| self.told().pinned, |time| time.timestamp_micros());
-        let told = Told { positions: log.positions.clone(), pinned };
+        let time = |time: &String| Some(DateTime::parse_from_rfc3339(time).ok()?.timestamp_micros());
+        let pins = log.pins.iter().filter_map(|(name, at)| Some((name.clone(), time(at)?))).collect();
+        let told = Told { positions: log.positions.clone(), pins, began: self.told().began };
         *self.told.lock().unwrap_or_else(PoisonError::into_inner) = Arc::new(told);
     }
 

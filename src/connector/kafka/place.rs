@@ -1,8 +1,9 @@
 //! A position in a partition: which offset comes next, and by what the partition is known again.
 //!
 //! As text it is the next offset, and after a `#` what plays no part in the order: `last=<offset>:<millis>`, the last record
-//! that was read and the time that it bears, and `end`, where nothing more was there. A topic that was deleted and made
-//! anew has other records at the same offsets; the last record tells, where the topic still holds it.
+//! that was read and the time that it bears; `end`, where nothing more was there; and `of=<count>`, the partitions that the topic
+//! had when the pipeline first began with it at `latest`. A topic that was deleted and made anew has other records at the same
+//! offsets; the last record tells, where the topic still holds it.
 
 use millstream_operators::Position;
 
@@ -17,6 +18,8 @@ pub(super) struct Place {
     pub(super) last: Option<Record>,
     /// Whether the partition held nothing more.
     pub(super) end: bool,
+    /// How many partitions the topic had when its reading began at `latest`: those that came later begin at their beginning.
+    pub(super) of: Option<i32>,
 }
 
 /// A record as it is known again.
@@ -51,20 +54,22 @@ impl Place {
             next: position.order().parse().ok().filter(|next| *next >= 0)?,
             last: notes().find_map(record),
             end: notes().any(|note| note == "end"),
+            of: notes().find_map(|note| note.strip_prefix("of=")?.parse().ok()),
         })
     }
 
     /// The place as the log keeps it.
     pub(super) fn position(&self) -> Position {
         let last = self.last.map(|Record { offset, millis }| format!("last={offset}:{millis}"));
-        let notes: Vec<String> = last.into_iter().chain(self.end.then(|| "end".to_owned())).collect();
+        let (end, of) = (self.end.then(|| "end".to_owned()), self.of.map(|of| format!("of={of}")));
+        let notes: Vec<String> = last.into_iter().chain(end).chain(of).collect();
         let position = Position::new(self.next.to_string());
         if notes.is_empty() { position } else { position.with_note(&notes.join(",")) }
     }
 
-    /// The place behind a record.
-    pub(super) fn behind(offset: i64, millis: Option<i64>) -> Self {
-        Place { next: offset + 1, last: millis.map(|millis| Record { offset, millis }), end: false }
+    /// The place behind a record that was read from here.
+    pub(super) fn behind(&self, offset: i64, millis: Option<i64>) -> Self {
+        Place { next: offset + 1, last: millis.map(|millis| Record { offset, millis }), end: false, ..*self }
     }
 
     /// Where to begin, so that the last record is seen again.
@@ -83,8 +88,8 @@ mod tests {
         let last = Some(Record { offset: 41, millis: 1_698_064_496_000 });
         for (place, text) in [
             (Place::at(0), "0"),
-            (Place::behind(41, Some(1_698_064_496_000)), "42#last=41:1698064496000"),
-            (Place { next: 45, last, end: true }, "45#last=41:1698064496000,end"),
+            (Place::at(7).behind(41, Some(1_698_064_496_000)), "42#last=41:1698064496000"),
+            (Place { next: 45, last, end: true, of: Some(6) }, "45#last=41:1698064496000,end,of=6"),
             (Place { end: true, ..Place::at(7) }, "7#end"),
         ] {
             assert_eq!(place.position().as_str(), text);
@@ -93,6 +98,6 @@ mod tests {
         for none in ["", "x", "-1", "1.2"] {
             assert_eq!(Place::parse(&Position::new(none)), None, "{none}");
         }
-        assert_eq!((Place { next: 45, last, end: true }.begin(), Place::at(45).begin()), (41, 45));
+        assert_eq!((Place { last, ..Place::at(45) }.begin(), Place::at(45).begin()), (41, 45));
     }
 }

@@ -3,7 +3,8 @@
 //! Owns what `earliest`, `latest` and a time mean. `latest` is what arrives after the pipeline's first start: its time is
 //! pinned in the log. The first reader asks for the end as well, and begins at whichever comes first, so that neither a
 //! producer whose clock is slow nor a record that arrived between claim and reading is missed; the place is then handed on
-//! at once, without records, so that the next commit keeps it.
+//! at once, without records, so that the next commit keeps it. A partition that the topic did not have then is read from its
+//! beginning: all of it came later.
 
 use rdkafka::Offset;
 use rdkafka::consumer::Consumer as _;
@@ -11,28 +12,37 @@ use rdkafka::error::KafkaResult;
 
 use super::Start;
 use super::client::{Client, Consumer};
+use super::place::Place;
 use super::topics::{self, Topics};
 use crate::connector::SourceError;
 
-/// The first offset that is to be read. `pinned`: when the pipeline first started, in microseconds since 1970.
-pub(super) async fn offset(
+/// What is known of a topic when the reading of one of its partitions begins.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Known {
+    /// When the pipeline first started with it, in microseconds since 1970.
+    pub(super) pinned: i64,
+    /// How many partitions it had then.
+    pub(super) of: i32,
+}
+
+/// The place where reading begins.
+pub(super) async fn place(
     client: &Client,
     topic: &str,
     partition: i32,
     start: Start,
-    pinned: i64,
-) -> Result<i64, SourceError> {
-    let asked = (topic.to_owned(), partition);
-    client
-        .ask(move |consumer| {
-            let (topic, partition) = &asked;
-            match start {
-                Start::Earliest => at(consumer, topic, *partition, Offset::Beginning),
-                Start::Latest => time(consumer, topic, *partition, pinned),
-                Start::At(micros) => time(consumer, topic, *partition, micros),
-            }
-        })
-        .await
+    known: Known,
+) -> Result<Place, SourceError> {
+    let asked = topic.to_owned();
+    let new = start == Start::Latest && partition >= known.of;
+    let offset = client.ask(move |consumer| match start {
+        _ if new => at(consumer, &asked, partition, Offset::Beginning),
+        Start::Earliest => at(consumer, &asked, partition, Offset::Beginning),
+        Start::Latest => time(consumer, &asked, partition, known.pinned),
+        Start::At(micros) => time(consumer, &asked, partition, micros),
+    });
+    let of = (start == Start::Latest).then_some(known.of);
+    Ok(Place { of, ..Place::at(offset.await?) })
 }
 
 /// The first record of a time or later; the end where there is none yet.

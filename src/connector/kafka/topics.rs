@@ -68,6 +68,14 @@ impl Wanted {
         Ok(topics)
     }
 
+    /// What the log calls the pipeline's first start with a topic.
+    pub(super) fn pin<'a>(&'a self, topic: &'a str) -> &'a str {
+        match self {
+            Wanted::Listed(_) => topic,
+            Wanted::Pattern(pattern) => pattern.as_str(),
+        }
+    }
+
     /// A topic that is named and is not there.
     pub(super) fn missing<'a>(&'a self, there: &Topics) -> Option<&'a str> {
         match self {
