@@ -68,7 +68,7 @@ path = "in"
         r#"pipeline.toml: name: is missing: what the pipeline is called; write name = "articles"
 pipeline.toml: there is no [schema] section: columns to read, in order: name = type; ! after a type means that it must be there
 pipeline.toml: there is no [sink] section: where enriched rows go, and how their Parquet files are laid out
-pipeline.toml:1: [source] type: is missing: kinesis, files or generate; write type = "files""#,
+pipeline.toml:1: [source] type: is missing: kinesis, kafka, files or generate; write type = "files""#,
     );
     says(
         r#"name = "a"
@@ -233,18 +233,62 @@ path = "out"
 }
 
 #[test]
+fn kafka_sources() {
+    let file = |keys: &str| {
+        format!(
+            "name = \"a\"\n[source]\ntype = \"kafka\"\nbrokers = \"one:9092\"\n{keys}\n[schema]\nt = \"string\"\n\
+             [sink]\npath = \"out\"\n"
+        )
+    };
+    for (keys, wanted) in [
+        (
+            "",
+            r#"pipeline.toml:2: [source] topics: is missing: the topic, a list of topics, or a pattern that begins with ^: "^events-" (new topics are noticed while running); write topics = "events""#,
+        ),
+        ("topics = []", r#"pipeline.toml:5: [source] topics: is an empty list; write topics = "events""#),
+        (
+            "topics = [\"a\", \"^b\"]",
+            r#"pipeline.toml:5: [source] topics: "^b" is a pattern, which stands alone; put all into one: ^(one|another)"#,
+        ),
+        (
+            "topics = \"a b\"",
+            r#"pipeline.toml:5: [source] topics: "a b" is no topic; its name may hold letters, digits, _ . and -; a pattern begins with ^"#,
+        ),
+        (
+            "topics = \"a\"\nstart = \"newest\"",
+            r#"pipeline.toml:6: [source] start: "newest" is not a place to start; write "earliest", "latest" or a time with its zone as "2024-02-28T10:00:00Z""#,
+        ),
+        ("topics = \"a\"\ntopic = \"b\"", r#"pipeline.toml:6: [source] has no key "topic"; did you mean "topics"?"#),
+        (
+            "topics = \"a\"\noptions = 5",
+            r#"pipeline.toml:6: [source] options: is a table; begin it with a line that says [source.options]"#,
+        ),
+        (
+            "topics = \"a\"\n[source.options]\nsasl.password = \"x\"",
+            r#"pipeline.toml:7: [source] options.sasl.password: a secret has no place in this file; write "${VARIABLE}", and set the variable where the pipeline runs"#,
+        ),
+        (
+            "topics = \"a\"\n[source.options]\n\"group.id\" = \"x\"",
+            r#"pipeline.toml:7: [source] options.group.id: group.id is Millstream's to set; write `group`"#,
+        ),
+    ] {
+        says(&file(keys), wanted);
+    }
+}
+
+#[test]
 fn sources() {
     says(
         r#"name = "a"
 [source]
-type = "kafka"
+type = "bigquery"
 [schema]
 t = "string"
 user = { id = "string" }
 [sink]
 path = "out"
 "#,
-        r#"pipeline.toml:3: [source] type: "kafka" is not in this build yet; there are kinesis, files, generate"#,
+        r#"pipeline.toml:3: [source] type: "bigquery" is not in this build yet; there are kinesis, kafka, files, generate"#,
     );
     says(
         r#"name = "a"

@@ -31,7 +31,7 @@ pub(super) fn check(asked: &Check, out: &mut impl Write) -> Result<(), Failure> 
 
 /// Asks the source what it has and the sink what is committed: each answer is the service's own.
 async fn connect(stages: &Stages) -> Result<Vec<String>, Fatal> {
-    let source = registry::source(stages.config(), Bounds::Unbounded, &Clock::system()).await?;
+    let source = registry::source(stages.config(), stages.origin(), Bounds::Unbounded, &Clock::system()).await?;
     let found = source.discover().await?;
     let places = run::places(stages).await?;
     let last = read::end(&*places.data).await?;
