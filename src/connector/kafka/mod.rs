@@ -3,6 +3,7 @@
 //! ```text
 //! client (librdkafka, one for the process) ─┬→ topics (partitions, ends, what is missing) ─► discover
 //!                                           └→ start ─► read ─► intake (records → batches, place) ─► outlet
+//! write (the producer of `populate`)
 //! ```
 //! A split is a partition, named `<topic>/<partition>`. Partitions are assigned by us and not by the group's protocol: the
 //! commit log says how far each is read, and which worker reads it is the pipeline's own affair. Owns the [`Source`] over
@@ -20,7 +21,6 @@ mod read;
 mod start;
 mod token;
 mod topics;
-
 pub mod write;
 
 use std::collections::{BTreeMap, BTreeSet};
