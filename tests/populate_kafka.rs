@@ -33,8 +33,8 @@ use services::kafka::{Broker, USER, broker, client};
 const PATIENCE: Duration = Duration::from_secs(120);
 const PASSWORD: &str = "not-the-secret-9f3a";
 
-/// Key and payload of a record, and the partitions that it lies in.
-type Found = BTreeMap<(String, Vec<u8>), Vec<i32>>;
+/// Partition, key and payload of each record, in the order of its partition.
+type Found = Vec<(i32, String, Vec<u8>)>;
 
 fn command(arguments: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_millstream"));
@@ -77,8 +77,7 @@ async fn read(brokers: String, topic: &'static str) -> (Found, i32) {
             match consumer.poll(PATIENCE).expect("the topic has an end") {
                 Ok(record) => {
                     let key = String::from_utf8(record.key().unwrap().to_vec()).unwrap();
-                    let place = found.entry((key, record.payload().unwrap().to_vec())).or_default();
-                    place.push(record.partition());
+                    found.push((record.partition(), key, record.payload().unwrap().to_vec()));
                 }
                 Err(rdkafka::error::KafkaError::PartitionEOF(partition)) => drop(ended.insert(partition)),
                 Err(error) => panic!("{error}"),
@@ -90,19 +89,29 @@ async fn read(brokers: String, topic: &'static str) -> (Found, i32) {
     .unwrap()
 }
 
-/// What the first `count` records of a kind are, each as often as it comes.
-fn wanted(kind: Kind, seed: u64, broken: f64, count: u64) -> BTreeMap<(String, Vec<u8>), usize> {
-    let (records, mut wanted) = (Records::new(kind, seed, broken), BTreeMap::new());
-    for index in 0..count {
+/// The first `count` records of a kind, with their keys.
+fn made(kind: Kind, seed: u64, broken: f64, count: u64) -> impl Iterator<Item = (String, Vec<u8>)> {
+    let records = Records::new(kind, seed, broken);
+    (0..count).map(move |index| {
         let mut record = Vec::new();
         records.write(0, index, &mut record);
-        *wanted.entry((records.key(0, index), record)).or_default() += 1;
-    }
-    wanted
+        (records.key(0, index), record)
+    })
+}
+
+/// The same, each with how often it comes.
+fn wanted(kind: Kind, seed: u64, broken: f64, count: u64) -> BTreeMap<(String, Vec<u8>), usize> {
+    counted(made(kind, seed, broken, count))
 }
 
 fn counts(found: &Found) -> BTreeMap<(String, Vec<u8>), usize> {
-    found.iter().map(|(record, places)| (record.clone(), places.len())).collect()
+    counted(found.iter().map(|(_, key, record)| (key.clone(), record.clone())))
+}
+
+fn counted(records: impl Iterator<Item = (String, Vec<u8>)>) -> BTreeMap<(String, Vec<u8>), usize> {
+    let mut counts = BTreeMap::new();
+    records.for_each(|record| *counts.entry(record).or_default() += 1);
+    counts
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -128,9 +137,11 @@ async fn what_is_asked_for_is_in_the_topic_once_with_its_keys() {
     assert_eq!(partitions, 3);
     assert!(counts(&found) == wanted(Kind::Events, 4, 0.2, 20_000));
     let mut places: BTreeMap<&String, BTreeSet<i32>> = BTreeMap::new();
-    found.iter().for_each(|((key, _), at)| places.entry(key).or_default().extend(at));
+    found.iter().for_each(|(partition, key, _)| places.entry(key).or_default().extend([*partition]));
     assert!(places.values().all(|at| at.len() == 1), "a user's events lie in several partitions");
     assert_eq!(places.values().flatten().collect::<BTreeSet<_>>().len(), 3, "a partition is empty");
+    let good = found.iter().filter_map(|(_, key, record)| Some((key, judge(record).ok()?.user)));
+    assert!(good.map(|(key, user)| assert_eq!(*key, user)).count() > 15_000);
 
     // Into a topic that is there, as it is.
     let articles = ["--brokers", &brokers, "--topic", "articles", "--kind", "articles", "--count"];
@@ -149,8 +160,7 @@ async fn a_stop_ends_it_with_all_that_it_counts() {
         let asked = [&["--brokers", &brokers, "--topic", topic, "--forever", "--broken", "0.1"], more].concat();
         let mut running = command(&asked).stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
         until_it_has_records(&brokers, topic).await;
-        let sent = Command::new("kill").arg("-TERM").arg(running.id().to_string()).status().unwrap();
-        assert!(sent.success());
+        signal(running.id(), "TERM");
         let (code, said) = ended(&mut running).await;
         assert_eq!(code, Some(0));
         let told: u64 = said.split(' ').next().unwrap().parse().unwrap();
@@ -189,19 +199,93 @@ async fn ended(running: &mut Child) -> (Option<i32>, String) {
     }
 }
 
+/// Each of the first events is in the topic once, and those of a partition are in the order in which they were written.
+fn once_and_in_order(found: &Found, partitions: i32, count: u64) {
+    assert!(counts(found) == wanted(Kind::Events, 0, 0.0, count), "{} records of {count}", found.len());
+    let at: BTreeMap<&String, i32> = found.iter().map(|(partition, key, _)| (key, *partition)).collect();
+    for partition in 0..partitions {
+        let in_it = found.iter().filter(|record| record.0 == partition);
+        let in_it = in_it.map(|(_, key, record)| (key.clone(), record.clone()));
+        assert!(in_it.eq(made(Kind::Events, 0, 0.0, count).filter(|(key, _)| at.get(key) == Some(&partition))));
+    }
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_broker_that_goes_and_comes_back_has_each_record_once() {
     let broker = Broker::start().await;
     let brokers = broker.plain();
-    let asked = ["--brokers", &brokers, "--topic", "user-events", "--count", "40000", "--rate", "8000", "--seed", "9"];
+    let asked =
+        ["--brokers", &brokers, "--topic", "user-events", "--partitions", "2", "--count", "40000", "--rate", "8000"];
     let mut running = command(&asked).stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
     until_it_has_records(&brokers, "user-events").await;
     let broker = broker.stop().start().await;
     let (code, said) = ended(&mut running).await;
     assert_eq!(code, Some(0), "{said}");
     assert!(said.starts_with("40000 records, "), "{said}");
-    let (found, _) = read(broker.plain(), "user-events").await;
-    assert!(counts(&found) == wanted(Kind::Events, 9, 0.0, 40_000));
+    let (found, partitions) = read(broker.plain(), "user-events").await;
+    once_and_in_order(&found, partitions, 40_000);
+}
+
+/// A frozen broker answers too late: what it was sent is sent again, and when it wakes it finds both.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_record_whose_answer_was_lost_is_there_once() {
+    let broker = Broker::start().await;
+    let (brokers, frozen) = (broker.plain(), process_of(&broker));
+    let said = tempfile::NamedTempFile::new().unwrap();
+    let asked = [
+        "-v",
+        "--brokers",
+        &brokers,
+        "--topic",
+        "user-events",
+        "--partitions",
+        "2",
+        "--count",
+        "60000",
+        "--rate",
+        "8000",
+        "-o",
+        "socket.timeout.ms=400",
+    ];
+    let mut running = command(&asked).stdout(Stdio::piped()).stderr(said.reopen().unwrap()).spawn().unwrap();
+    until_it_has_records(&brokers, "user-events").await;
+    for _ in 0..4 {
+        let before = given_up(&said);
+        signal(frozen, "STOP");
+        let deadline = Instant::now() + PATIENCE;
+        while given_up(&said) == before {
+            assert!(Instant::now() < deadline && running.try_wait().unwrap().is_none(), "no request is given up");
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+        signal(frozen, "CONT");
+    }
+    let (code, told) = ended(&mut running).await;
+    assert_eq!(code, Some(0), "{told}");
+    assert!(told.starts_with("60000 records, "), "{told}");
+    let (found, partitions) = read(brokers, "user-events").await;
+    once_and_in_order(&found, partitions, 60_000);
+}
+
+/// How often the client has given up waiting for answers, and hung up.
+fn given_up(said: &tempfile::NamedTempFile) -> usize {
+    std::fs::read_to_string(said.path()).unwrap().matches("brokers are down").count()
+}
+
+/// The process of a broker: the one with its folder, which no other has, on its command line.
+fn process_of(broker: &Broker) -> u32 {
+    let folder = broker.certificate("").parent().unwrap().join("server.properties").display().to_string();
+    let processes =
+        std::fs::read_dir("/proc").unwrap().filter_map(|entry| entry.unwrap().file_name().to_str()?.parse().ok());
+    let is_it = |id: &u32| {
+        let line = std::fs::read_to_string(format!("/proc/{id}/cmdline")).unwrap_or_default();
+        line.starts_with("java\0") && line.contains(&folder)
+    };
+    processes.into_iter().find(is_it).expect("the broker's process")
+}
+
+fn signal(process: u32, name: &str) {
+    let sent = Command::new("kill").arg(format!("-{name}")).arg(process.to_string()).status().unwrap();
+    assert!(sent.success(), "SIG{name} was not sent");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
