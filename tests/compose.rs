@@ -65,9 +65,13 @@ fn texts(list: &Value) -> Vec<&str> {
     list.as_array().unwrap().iter().map(|text| text.as_str().unwrap()).collect()
 }
 
+fn names<'a>(services: &[(&'a String, &Value)]) -> Vec<&'a str> {
+    services.iter().map(|(name, _)| name.as_str()).collect()
+}
+
 /// Runs the program as a service of the compose file would, with nothing else of AWS around it.
 fn millstream(service: &Value, arguments: &[&str]) -> Output {
-    let environment = service["environment"].as_object().unwrap().iter();
+    let environment = service["environment"].as_object().into_iter().flatten();
     let mut command = Command::new(env!("CARGO_BIN_EXE_millstream"));
     command.current_dir(root()).envs(environment.map(|(name, value)| (name, value.as_str().unwrap())));
     command.args(arguments).output().unwrap()
@@ -77,8 +81,15 @@ fn millstream(service: &Value, arguments: &[&str]) -> Output {
 fn services_wait_for_services_that_are_there() {
     let compose = compose();
     let services = compose["services"].as_object().unwrap();
-    assert_eq!(services.keys().collect::<Vec<_>>(), ["localstack", "populate", "pipeline"]);
+    let (by_itself, asked_for): (Vec<_>, Vec<_>) =
+        services.iter().partition(|(_, service)| service["profiles"].is_null());
+    assert_eq!(names(&by_itself), ["localstack", "populate", "pipeline"]);
+    assert_eq!(names(&asked_for), ["kafka", "populate-user-events", "user-events"]);
+    assert!(asked_for.iter().all(|(_, service)| texts(&service["profiles"]) == ["user-events"]));
     assert_eq!(services["localstack"]["image"], "localstack/localstack:4.14.0", "a version is pinned");
+    let tested = include_str!("services/kafka-broker/pom.xml");
+    let (_, version) = services["kafka"]["image"].as_str().unwrap().split_once("apache/kafka:").unwrap();
+    assert!(tested.contains(&format!("<version>{version}</version>")), "{version} is not the version that tests run");
     for (name, service) in services {
         for (other, how) in service["depends_on"].as_object().into_iter().flatten() {
             let waited_for = services.get(other).unwrap_or_else(|| panic!("{name} waits for {other}"));
@@ -92,11 +103,17 @@ fn services_wait_for_services_that_are_there() {
     }
     let stream = texts(&services["populate"]["command"]).join(" ");
     assert!(stream.contains("--stream MyStream") && stream.contains("--bucket my-bucket"), "{stream}");
+    let (put, read) =
+        (texts(&services["populate-user-events"]["command"]).join(" "), &services["user-events"]["environment"]);
+    let (brokers, topic) = (read["KAFKA_BROKERS"].as_str().unwrap(), read["KAFKA_TOPIC"].as_str().unwrap());
+    assert!(put.contains(&format!("--brokers {brokers} --topic {topic}")), "{put}");
+    let listeners = services["kafka"]["environment"]["KAFKA_ADVERTISED_LISTENERS"].as_str().unwrap();
+    assert!(listeners.split(',').any(|listener| listener.ends_with(&format!("//{brokers}"))), "{listeners}");
 }
 
 #[test]
 fn the_commands_of_the_services_are_commands_of_this_program() {
-    for name in ["populate", "pipeline"] {
+    for name in ["populate", "pipeline", "populate-user-events", "user-events"] {
         let service = &compose()["services"][name];
         // Help is given only once all that stands before it is understood.
         let mut command = texts(&service["command"]);
@@ -107,13 +124,15 @@ fn the_commands_of_the_services_are_commands_of_this_program() {
 }
 
 #[test]
-fn the_pipeline_of_the_example_is_a_good_one_there() {
-    let service = &compose()["services"]["pipeline"];
-    let (file, inside) = texts(&service["volumes"])[0].split_once(':').unwrap();
-    assert_eq!(inside.strip_suffix(":ro"), service["command"][1].as_str());
-    for command in ["check", "test"] {
-        let said = millstream(service, &[command, file]);
-        assert!(said.status.success(), "{command}: {}", String::from_utf8_lossy(&said.stderr));
+fn the_pipelines_of_the_examples_are_good_ones_there() {
+    for name in ["pipeline", "user-events"] {
+        let service = &compose()["services"][name];
+        let (file, inside) = texts(&service["volumes"])[0].split_once(':').unwrap();
+        assert_eq!(inside.strip_suffix(":ro"), service["command"][1].as_str());
+        for command in ["check", "test"] {
+            let said = millstream(service, &[command, file]);
+            assert!(said.status.success(), "{command}: {}", String::from_utf8_lossy(&said.stderr));
+        }
     }
 }
 

@@ -20,3 +20,5 @@ mod hours;
 mod judge;
 #[path = "user_events/late.rs"]
 mod late;
+#[path = "user_events/same.rs"]
+mod same;

@@ -16,7 +16,11 @@ use crate::judge::{Averages, Refused, Row, judge};
 pub(crate) const EXAMPLE: &str = "examples/user-events/files.toml";
 
 /// A folder with events in it and what came of them.
-pub(crate) struct Folder(tempfile::TempDir);
+pub(crate) struct Folder {
+    folder: tempfile::TempDir,
+    /// More that the program finds in its environment.
+    pub(crate) environment: Vec<(&'static str, String)>,
+}
 
 /// What there is to come out, or came out.
 #[derive(Debug, Default, PartialEq, Eq)]
@@ -33,17 +37,17 @@ pub(crate) fn root() -> &'static Path {
 
 impl Folder {
     pub(crate) fn new() -> Self {
-        let folder = Folder(tempfile::tempdir().unwrap());
+        let folder = Folder { folder: tempfile::tempdir().unwrap(), environment: Vec::new() };
         std::fs::create_dir(folder.input()).unwrap();
         folder
     }
 
     pub(crate) fn input(&self) -> PathBuf {
-        self.0.path().join("in")
+        self.folder.path().join("in")
     }
 
     pub(crate) fn out(&self) -> PathBuf {
-        self.0.path().join("out")
+        self.folder.path().join("out")
     }
 
     /// A file of the input, packed where its name says so.
@@ -62,7 +66,7 @@ impl Folder {
 
     /// Another pipeline file, in the folder.
     pub(crate) fn pipeline(&self, text: &str) -> String {
-        let path = self.0.path().join("pipeline.toml");
+        let path = self.folder.path().join("pipeline.toml");
         std::fs::write(&path, text).unwrap();
         path.to_str().unwrap().to_owned()
     }
@@ -71,7 +75,8 @@ impl Folder {
     pub(crate) fn millstream(&self, arguments: &[&str]) -> String {
         let mut command = Command::new(env!("CARGO_BIN_EXE_millstream"));
         command.current_dir(root()).env("EVENTS_IN", self.input()).env("EVENTS_OUT", self.out());
-        let done = command.args(arguments).output().unwrap();
+        let environment = self.environment.iter().map(|(name, value)| (name, value));
+        let done = command.envs(environment).args(arguments).output().unwrap();
         let said = || [&done.stdout[..], &done.stderr].concat();
         assert!(done.status.success(), "{arguments:?}: {}", String::from_utf8_lossy(&said()));
         String::from_utf8(done.stdout).unwrap()
@@ -94,7 +99,7 @@ impl Folder {
         for (path, bytes) in files(&self.out()) {
             batches(&bytes).iter().for_each(|batch| take_rows(&path, batch, &mut found.rows));
         }
-        for (_, bytes) in files(&self.0.path().join("out-rejects")) {
+        for (_, bytes) in files(&self.folder.path().join("out-rejects")) {
             batches(&bytes).iter().for_each(|batch| take_rejects(batch, &mut found.rejects));
         }
         found.rows.sort();

@@ -89,7 +89,8 @@ fn described(code: Code) -> String {
     lower(inside.trim_start_matches("Local: ").trim_start_matches("Broker: "))
 }
 
-fn lower(said: &str) -> String {
+/// The text of an error, to go on a line of ours.
+pub(super) fn lower(said: &str) -> String {
     let mut letters = said.chars();
     let first = letters.next().into_iter().flat_map(char::to_lowercase);
     let acronym = said.chars().nth(1).is_some_and(char::is_uppercase);

@@ -22,6 +22,8 @@ use thiserror::Error;
 use tokio::sync::Notify;
 use tokio::time::{Instant, timeout};
 
+use super::failure::{self, Kind, lower};
+
 /// How long one question to the cluster may take.
 const ASKING: Duration = Duration::from_secs(2);
 /// How long nothing may happen before that is said.
@@ -298,23 +300,7 @@ impl ProducerContext for Context {
 
 /// Whether another try would end the same way.
 fn lasts(error: &KafkaError) -> bool {
-    match error {
-        KafkaError::ClientConfig(..) | KafkaError::ClientCreation(_) | KafkaError::Nul(_) => true,
-        error => error.rdkafka_error_code().is_some_and(|code| {
-            matches!(
-                code,
-                Code::Authentication
-                    | Code::SaslAuthenticationFailed
-                    | Code::UnsupportedSASLMechanism
-                    | Code::SSL
-                    | Code::TopicAuthorizationFailed
-                    | Code::ClusterAuthorizationFailed
-                    | Code::InvalidTopic
-                    | Code::MessageSizeTooLarge
-                    | Code::Fatal
-            )
-        }),
-    }
+    failure::kind(error) == Kind::Refused || error.rdkafka_error_code() == Some(Code::MessageSizeTooLarge)
 }
 
 /// What a user is told.
@@ -330,13 +316,6 @@ fn told(error: &KafkaError) -> String {
             None => lower(&error.to_string()),
         },
     }
-}
-
-fn lower(said: &str) -> String {
-    let mut letters = said.chars();
-    let first = letters.next().into_iter().flat_map(char::to_lowercase);
-    let acronym = said.chars().nth(1).is_some_and(char::is_uppercase);
-    if acronym { said.to_owned() } else { first.chain(letters).collect() }
 }
 
 fn hint(code: Code) -> &'static str {
