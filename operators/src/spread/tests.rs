@@ -31,7 +31,7 @@ fn batch(split: &str, records: Records, positions: Positions) -> RawBatch {
         until: Position::new("49590338271490256608559692538361571095921575989136588898.7#x"),
         arrived_at: -7,
         refused: vec![refusal(Reason::TooLarge), refusal(Reason::Rule("r".into()))],
-        beside: Beside { header: Some("a,b".into()), columns: None },
+        beside: Beside { header: Some("a,b".into()), ..Beside::default() },
         permit: Permit::free(),
         size: 99,
     }
