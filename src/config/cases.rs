@@ -17,7 +17,7 @@ use super::text::Text;
 const NAME: Key = Key::required("name", "what the case shows", "an empty article is refused");
 const INPUT: Key = Key::required(
     "input",
-    "records as text or as tables; a list of them, or a single text",
+    "records as text or as tables; a list of them, or a single text. Those of avro and protobuf are written as JSON",
     "[{ content = \"two words\" }]",
 );
 const EXPECT: Key = Key::with_default(

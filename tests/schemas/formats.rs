@@ -1,9 +1,12 @@
 //! Formats without a registry, from a stream.
 
+use arrow::array::AsArray;
+use arrow::datatypes::Int32Type;
 use prost::Message;
 use tokio::time::Duration;
 
-use super::pipeline::Events;
+use super::pipeline::{Events, batches};
+use crate::whole::process::Process;
 
 /// A message as `prost` writes it.
 #[derive(Clone, PartialEq, Message)]
@@ -43,4 +46,44 @@ async fn csv_in_messages_has_no_header() {
     let rejects = events.rejects();
     assert_eq!(rejects.first().map(|(reason, ..)| reason.as_str()), Some("type"));
     assert_eq!(rejects.len(), 1);
+}
+
+/// Would catch a case of `[[test]]` that is to be written in bytes.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn cases_of_a_binary_format_are_written_as_json() {
+    let decode = "format = \"protobuf\"\nschema = \"event.proto\"\nmessage = \"shop.Event\"\n\
+                  [[test]]\nname = \"one\"\ninput = [{ id = 1, name = \"x\" }, { name = \"y\" }]\n\
+                  expect = [{ id = 1, name = \"x\" }]\nrejects = [{ reason = \"missing\", field = \"id\" }]";
+    let events = Events::new("protobuf-cases", decode).await;
+    events.beside("event.proto", PROTO.as_bytes());
+    let ended = events.start("test", &[]).wait().await;
+    assert_eq!((ended.code, ended.stdout.lines().last()), (Some(0), Some("1 passed, 0 failed")), "{}", ended.stdout);
+}
+
+/// Would catch lines of a log that are trimmed, and a blank one that is a record.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn lines_of_files_are_texts() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = |name: &str| folder.path().join(name);
+    std::fs::create_dir(path("in")).unwrap();
+    std::fs::write(path("in/a.log"), " one {\"\n\ntwo\r\n\u{e9} three").unwrap();
+    let text = format!(
+        "name = \"logs\"\n[source]\ntype = \"files\"\npath = {:?}\n[decode]\nformat = \"text\"\n[schema]\nline = \"string!\"\n\
+         [enrich]\nsize = \"length(line)\"\n[sink]\npath = {:?}\n",
+        path("in"),
+        path("out")
+    );
+    std::fs::write(path("pipeline.toml"), text).unwrap();
+    let file = path("pipeline.toml");
+    let ended = Process::start(&["run", file.to_str().unwrap(), "--until-end"], &[]).wait().await.with(0);
+    let lines: Vec<(String, i32)> = batches(&path("out"))
+        .iter()
+        .flat_map(|batch| {
+            let sizes = batch.column(1).as_primitive::<Int32Type>().values().to_vec();
+            let lines = batch.column(0).as_string::<i32>().iter().map(|line| line.unwrap().to_owned());
+            lines.zip(sizes).collect::<Vec<_>>()
+        })
+        .collect();
+    let expected = [(" one {\"", 7), ("two", 3), ("é three", 7)].map(|(line, size)| (line.to_owned(), size));
+    assert_eq!(lines, expected, "{}", ended.stderr);
 }

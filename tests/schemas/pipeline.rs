@@ -91,7 +91,8 @@ impl Events {
     }
 }
 
-fn batches(folder: &std::path::Path) -> Vec<arrow::array::RecordBatch> {
+/// All rows of the files of a folder.
+pub(crate) fn batches(folder: &std::path::Path) -> Vec<arrow::array::RecordBatch> {
     let mut batches = Vec::new();
     let entries = std::fs::read_dir(folder).into_iter().flatten().map(|entry| entry.unwrap().path());
     for path in entries.filter(|path| path.extension().is_some_and(|ending| ending == "parquet")) {

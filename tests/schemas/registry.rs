@@ -151,6 +151,23 @@ async fn who_is_not_let_in_ends_with_the_key_to_change() {
     }
 }
 
+/// Would catch a certificate that is taken from anybody, and one that cannot be named.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_registry_with_a_certificate_of_its_own_is_trusted_where_it_is_named() {
+    let (registry, authority) = Registry::start_secure().await;
+    registry.register(1, json!({ "schema": V1 }));
+    let file = tempfile::NamedTempFile::new().unwrap();
+    std::fs::write(file.path(), authority).unwrap();
+    let named = format!("{}\nregistry_ca_file = {:?}", avro_of(&registry), file.path());
+    let mut trusting = Events::new("avro-secure", &named).await;
+    trusting.put((0..20).map(v1)).await;
+    trusting.start("run", &["--until-end"]).wait().await.with(0);
+    assert_eq!(trusting.events().len(), 20);
+    let wary = Events::new("avro-insecure", &avro_of(&registry)).await;
+    let said = wary.start("check", &["--connect"]).wait().await.with(1).stderr;
+    assert!(said.contains("certificate"), "{said}");
+}
+
 /// Would catch an address that is mistaken for a registry without schemas, so that every record is refused.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_is_no_registry_is_told_and_refuses_nothing() {

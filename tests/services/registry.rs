@@ -5,10 +5,13 @@
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 
+use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
+use rustls::pki_types::PrivateKeyDer;
 use serde_json::{Value, json};
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
+use tokio::net::TcpListener;
 use tokio::time::{Duration, sleep};
+use tokio_rustls::TlsAcceptor;
 
 /// A registry that runs until it is dropped.
 pub(crate) struct Registry {
@@ -43,13 +46,39 @@ pub(crate) enum Mood {
 
 impl Registry {
     pub(crate) async fn start() -> Self {
+        Self::listen(None).await
+    }
+
+    /// One that speaks TLS, and the certificate of the authority that it has its own from.
+    pub(crate) async fn start_secure() -> (Self, String) {
+        let mut params = CertificateParams::new(Vec::new()).unwrap();
+        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        let authority = CertifiedIssuer::self_signed(params, KeyPair::generate().unwrap()).unwrap();
+        let key = KeyPair::generate().unwrap();
+        let own = CertificateParams::new(vec!["127.0.0.1".to_owned()]).unwrap().signed_by(&key, &authority).unwrap();
+        let provider = Arc::new(rustls::crypto::ring::default_provider());
+        let versions = rustls::ServerConfig::builder_with_provider(provider).with_safe_default_protocol_versions();
+        let key = PrivateKeyDer::Pkcs8(key.serialize_der().into());
+        let server = versions.unwrap().with_no_client_auth().with_single_cert(vec![own.der().clone()], key).unwrap();
+        (Self::listen(Some(TlsAcceptor::from(Arc::new(server)))).await, authority.pem())
+    }
+
+    async fn listen(secure: Option<TlsAcceptor>) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let url = format!("http://{}", listener.local_addr().unwrap());
+        let scheme = if secure.is_some() { "https" } else { "http" };
+        let url = format!("{scheme}://{}", listener.local_addr().unwrap());
         let state = Arc::new(Mutex::new(State::default()));
         let served = state.clone();
         let serving = tokio::spawn(async move {
             while let Ok((stream, _)) = listener.accept().await {
-                tokio::spawn(serve(stream, served.clone()));
+                let (secure, state) = (secure.clone(), served.clone());
+                tokio::spawn(async move {
+                    let Some(secure) = secure else { return serve(stream, state).await };
+                    // Who does not trust us hangs up.
+                    if let Ok(stream) = secure.accept(stream).await {
+                        serve(stream, state).await;
+                    }
+                });
             }
         });
         Registry { url, state, serving }
@@ -86,7 +115,7 @@ impl Drop for Registry {
     }
 }
 
-async fn serve(mut stream: TcpStream, state: Arc<Mutex<State>>) {
+async fn serve(mut stream: impl AsyncRead + AsyncWrite + Unpin, state: Arc<Mutex<State>>) {
     while let Some(head) = head(&mut stream).await {
         let path = head.split(' ').nth(1).unwrap_or_default().to_owned();
         let (mood, answer) = {
@@ -108,7 +137,7 @@ async fn serve(mut stream: TcpStream, state: Arc<Mutex<State>>) {
 }
 
 /// The head of a request; requests here have no body.
-async fn head(stream: &mut TcpStream) -> Option<String> {
+async fn head(stream: &mut (impl AsyncRead + Unpin)) -> Option<String> {
     let mut head = Vec::new();
     while !head.ends_with(b"\r\n\r\n") {
         let mut byte = [0];

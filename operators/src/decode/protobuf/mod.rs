@@ -171,6 +171,9 @@ struct Stretch {
     next: u32,
 }
 
+/// Stretches that room is kept for; a record of more gives its room back.
+const STRETCHES: usize = 1 << 16;
+
 /// No further stretch.
 const LAST: u32 = u32::MAX;
 
@@ -178,6 +181,7 @@ impl Notes {
     fn record(&mut self, plan: &Plan, record: &[u8], start: usize, columns: &mut Columns) -> Outcome {
         self.forget(0);
         self.stretches.clear();
+        self.stretches.shrink_to(STRETCHES);
         if let Err(flaw) = self.note(plan, Cursor::new(record, start, record.len()), 0, 1) {
             return Outcome::Untouched(no_protobuf(&flaw));
         }
