@@ -190,6 +190,21 @@ fn a_type_that_holds_itself_is_read_as_far_as_the_schema_goes() {
     assert_eq!(found, [first, r#"{"below":[],"also":null,"Id":4,"id":null}"#]);
 }
 
+/// Would catch a field of one element that shines through in the next.
+#[test]
+fn elements_of_several_types_are_apart() {
+    let writer = r#"{"type":"record","name":"R","fields":[{"name":"v","type":{"type":"array","items":[
+        {"type":"record","name":"A","fields":[{"name":"a","type":"int"}]},
+        {"type":"record","name":"B","fields":[{"name":"b","type":"string"}]}]}}]}"#;
+    let a = |a| Avro::Union(0, Box::new(record([("a", Avro::Int(a))])));
+    let b = |b: &str| Avro::Union(1, Box::new(record([("b", Avro::String(b.into()))])));
+    let item = Kind::Struct(vec![Column::new("a", Kind::Int32), Column::new("b", Kind::String)]);
+    let bytes = encoded(writer, record([("v", Avro::Array(vec![a(1), b("x"), a(2)]))]));
+    let mut decoder = reader(vec![Column::new("v", list(Column::new("item", item)))], writer);
+    let expected = r#"{"v":[{"a":1,"b":null},{"a":null,"b":"x"},{"a":2,"b":null}]}"#;
+    assert_eq!(decode(&mut decoder, &[bytes])[0].brief(), expected);
+}
+
 #[test]
 fn what_is_required_and_not_there_says_where() {
     let person = Kind::Struct(vec![Column::new("age", Kind::Int32), Column::new("name", Kind::String).required()]);
