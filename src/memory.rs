@@ -2,16 +2,20 @@
 //!
 //! ```text
 //! [limits] memory ─┬─ own: what this process reads, and its open files      (the byte budget)
+//!                  ├─ ahead: what a source's client fetches before it is wanted
 //!                  └─ guests: batches borrowed from the other processes     (a share for each of them)
 //! ```
-//! Only where batches go from process to process are there guests. What is lent counts as own until it is given back. What
-//! must stay true: own bytes and all shares together are never more than `[limits] memory`; all that a process may have lent
+//! Only where batches go from process to process are there guests, and only a client with a mind of its own (librdkafka)
+//! fetches ahead. What is lent counts as own until it is given back. What must stay true: own bytes, those ahead and all
+//! shares together are never more than `[limits] memory`; all that a process may have lent
 //! and all its open files leave some of its own, so that it goes on reading while those who borrowed are slow.
 
-use crate::config::{Config, Exchange};
+use crate::config::{Config, Exchange, Source};
 
 /// The part of all memory that is for guests.
 const GUESTS: usize = 4;
+/// The part of all memory that a client may fetch ahead.
+const AHEAD: usize = 8;
 /// As much as a batch usually takes, and a few of them on their way.
 const USUAL: usize = 4 << 20;
 /// The part of its own memory that open files may hold.
@@ -22,6 +26,8 @@ const OPEN_FILES: usize = 2;
 pub struct Memory {
     /// The byte budget.
     pub own: usize,
+    /// What a source's client may fetch before it is wanted.
+    pub ahead: usize,
     /// The most bytes that each other process may hold of this one's, and this one of each other's.
     pub share: usize,
 }
@@ -30,12 +36,16 @@ impl Memory {
     /// The memory of each of `processes` processes that run this pipeline.
     pub fn of(config: &Config, processes: usize) -> Self {
         let all = usize::try_from(config.limits.memory).unwrap_or(usize::MAX);
+        let ahead = match config.source {
+            Source::Kafka(_) => all / AHEAD,
+            Source::Kinesis(_) | Source::Files(_) | Source::Generate(_) => 0,
+        };
         match config.balance.exchange {
             Exchange::Batches if processes > 1 => {
                 let guests = all / GUESTS;
-                Memory { own: all - guests, share: guests / (processes - 1) }
+                Memory { own: all - guests - ahead, ahead, share: guests / (processes - 1) }
             }
-            Exchange::Batches | Exchange::None => Memory { own: all, share: 0 },
+            Exchange::Batches | Exchange::None => Memory { own: all - ahead, ahead, share: 0 },
         }
     }
 
@@ -65,8 +75,12 @@ mod tests {
     use super::*;
 
     fn config(memory: &str, exchange: &str) -> Config {
+        over("type = \"generate\"\nkind = \"articles\"\ncount = 1", memory, exchange)
+    }
+
+    fn over(source: &str, memory: &str, exchange: &str) -> Config {
         let text = format!(
-            "name = \"memory\"\n[source]\ntype = \"generate\"\nkind = \"articles\"\ncount = 1\n\
+            "name = \"memory\"\n[source]\n{source}\n\
              [schema]\ntitle = \"string\"\n[sink]\npath = \"out\"\n\
              [limits]\nmemory = \"{memory}\"\n[balance]\nexchange = \"{exchange}\"\n"
         );
@@ -83,10 +97,20 @@ mod tests {
             ("batches", 5, 48 << 20, 4 << 20),
         ] {
             let memory = Memory::of(&config("64MiB", exchange), processes);
-            assert_eq!(memory, Memory { own, share }, "{exchange}, {processes}");
+            assert_eq!(memory, Memory { own, ahead: 0, share }, "{exchange}, {processes}");
             let guests = memory.share * (processes - 1);
             assert!(memory.own + guests <= 64 << 20);
             assert!(guests + memory.open_files() < memory.own, "nothing is left to read with");
+        }
+    }
+
+    #[test]
+    fn what_a_client_fetches_ahead_is_part_of_the_limit() {
+        let kafka = over("type = \"kafka\"\nbrokers = \"b:1\"\ntopics = \"t\"", "64MiB", "batches");
+        for (processes, share) in [(1, 0), (3, 8 << 20)] {
+            let memory = Memory::of(&kafka, processes);
+            assert_eq!((memory.ahead, memory.share), (8 << 20, share));
+            assert_eq!(memory.own + memory.ahead + share * (processes - 1), 64 << 20);
         }
     }
 

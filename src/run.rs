@@ -66,7 +66,7 @@ pub struct Ready {
 async fn connect(stages: &Stages, options: &Options) -> Result<(Places, Arc<dyn Source>), Fatal> {
     let config = stages.config();
     let places = places(stages).await?;
-    let source = registry::source(config, options.bounds, &options.clock).await?;
+    let source = registry::source(config, stages.origin(), options.bounds, &options.clock).await?;
     Ok((places, source))
 }
 

@@ -69,6 +69,11 @@ impl Stages {
         &self.config
     }
 
+    /// The columns of the origin that somebody uses.
+    pub fn origin(&self) -> &[Column] {
+        &self.origin
+    }
+
     /// The averages, in the order of the file.
     pub fn averages(&self) -> &Arc<[AverageSpec]> {
         &self.averages

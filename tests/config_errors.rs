@@ -68,7 +68,7 @@ path = "in"
         r#"pipeline.toml: name: is missing: what the pipeline is called; write name = "articles"
 pipeline.toml: there is no [schema] section: columns to read, in order: name = type; ! after a type means that it must be there
 pipeline.toml: there is no [sink] section: where enriched rows go, and how their Parquet files are laid out
-pipeline.toml:1: [source] type: is missing: kinesis, files or generate; write type = "files""#,
+pipeline.toml:1: [source] type: is missing: kinesis, kafka, files or generate; write type = "files""#,
     );
     says(
         r#"name = "a"
@@ -233,18 +233,62 @@ path = "out"
 }
 
 #[test]
+fn kafka_sources() {
+    let file = |keys: &str| {
+        format!(
+            "name = \"a\"\n[source]\ntype = \"kafka\"\nbrokers = \"one:9092\"\n{keys}\n[schema]\nt = \"string\"\n\
+             [sink]\npath = \"out\"\n"
+        )
+    };
+    for (keys, wanted) in [
+        (
+            "",
+            r#"pipeline.toml:2: [source] topics: is missing: the topic, a list of topics, or a pattern that begins with ^: "^events-" (new topics are noticed while running); write topics = "events""#,
+        ),
+        ("topics = []", r#"pipeline.toml:5: [source] topics: is an empty list; write topics = "events""#),
+        (
+            "topics = [\"a\", \"^b\"]",
+            r#"pipeline.toml:5: [source] topics: "^b" is a pattern, which stands alone; put all into one: ^(one|another)"#,
+        ),
+        (
+            "topics = \"a b\"",
+            r#"pipeline.toml:5: [source] topics: "a b" is no topic; its name may hold letters, digits, _ . and -; a pattern begins with ^"#,
+        ),
+        (
+            "topics = \"a\"\nstart = \"newest\"",
+            r#"pipeline.toml:6: [source] start: "newest" is not a place to start; write "earliest", "latest" or a time with its zone as "2024-02-28T10:00:00Z""#,
+        ),
+        ("topics = \"a\"\ntopic = \"b\"", r#"pipeline.toml:6: [source] has no key "topic"; did you mean "topics"?"#),
+        (
+            "topics = \"a\"\noptions = 5",
+            r#"pipeline.toml:6: [source] options: is a table; begin it with a line that says [source.options]"#,
+        ),
+        (
+            "topics = \"a\"\n[source.options]\nsasl.password = \"x\"",
+            r#"pipeline.toml:7: [source] options.sasl.password: a secret has no place in this file; write "${VARIABLE}", and set the variable where the pipeline runs"#,
+        ),
+        (
+            "topics = \"a\"\n[source.options]\n\"group.id\" = \"x\"",
+            r#"pipeline.toml:7: [source] options.group.id: group.id is Millstream's to set; write `group`"#,
+        ),
+    ] {
+        says(&file(keys), wanted);
+    }
+}
+
+#[test]
 fn sources() {
     says(
         r#"name = "a"
 [source]
-type = "kafka"
+type = "bigquery"
 [schema]
 t = "string"
 user = { id = "string" }
 [sink]
 path = "out"
 "#,
-        r#"pipeline.toml:3: [source] type: "kafka" is not in this build yet; there are kinesis, files, generate"#,
+        r#"pipeline.toml:3: [source] type: "bigquery" is not in this build yet; there are kinesis, kafka, files, generate"#,
     );
     says(
         r#"name = "a"
@@ -616,14 +660,16 @@ expect = "a"
 [[test]]
 name = "y"
 input = ["a", { x = inf }]
+arrived_at = "yesterday"
 rejects = [{ reason = "rule:okk" }, { reason = "zzzzzzzz" }, { raeson = "x" }]
 "#,
         r#"pipeline.toml:14: [[test]] input: is a record or a list of records; write each as a string or a table
 pipeline.toml:15: [[test]] expect: is a list of tables; write it as expect = [{ … }, …]
 pipeline.toml:18: [[test]] input: inf is not a number that JSON can hold
-pipeline.toml:19: [[test]] rejects: "rule:okk" is no reason; did you mean "rule:ok"?
-pipeline.toml:19: [[test]] rejects: "zzzzzzzz" is no reason; there are decode, missing, null, type, too_large, rule:ok
-pipeline.toml:19: [[test]] rejects: each is { reason = "…" }, with field = "…" if it matters"#,
+pipeline.toml:19: [[test]] arrived_at: "yesterday" is not a time with its zone; write it as "2024-02-28T10:00:00Z"
+pipeline.toml:20: [[test]] rejects: "rule:okk" is no reason; did you mean "rule:ok"?
+pipeline.toml:20: [[test]] rejects: "zzzzzzzz" is no reason; there are decode, missing, null, type, too_large, rule:ok
+pipeline.toml:20: [[test]] rejects: each is { reason = "…" }, with field = "…" if it matters"#,
     );
 }
 
@@ -893,6 +939,10 @@ fn formats_and_where_their_schemas_are() {
     ] {
         says(&decoding_with(stream, lines), &format!("pipeline.toml:{expected}"));
     }
+    let kafka = decoding_with(true, "format = \"csv\"")
+        .replace("kinesis\"\nstream = \"s\"", "kafka\"\nbrokers = \"b:9092\"\ntopics = [\"s\"]");
+    let said = Config::parse("pipeline.toml", &kafka, &env).expect_err("there is no header").to_string();
+    assert!(said.contains("no header line comes with a message"), "{said}");
     for written in ["hunter3", "${SECRET}x", "${SECRET:-hunter3}", "${SECRET}${SECRET}"] {
         let lines = format!("registry = \"http://r\"\nregistry_user = \"me\"\nregistry_password = \"{written}\"");
         says(

@@ -1,4 +1,4 @@
-//! Formats whose schema does not come with the record, end to end: the real binary reads a real stream, and asks a registry
+//! Formats whose schema does not come with the record, end to end: the real binary reads a real stream or topic, and asks a registry
 //! that the test holds in its hands.
 //!
 //! Would catch a record that is read by another's schema, a registry that is asked for every record, records that are lost or
@@ -11,6 +11,8 @@ mod whole;
 
 #[path = "schemas/formats.rs"]
 mod formats;
+#[path = "schemas/kafka.rs"]
+mod kafka;
 #[path = "schemas/pipeline.rs"]
 mod pipeline;
 #[path = "schemas/registry.rs"]

@@ -18,6 +18,8 @@ mod files;
 mod generate;
 #[path = "source_conformance/hostile.rs"]
 mod hostile;
+#[path = "source_conformance/kafka.rs"]
+mod kafka;
 #[path = "source_conformance/kinesis.rs"]
 mod kinesis;
 #[path = "source_conformance/laws.rs"]

@@ -2,6 +2,7 @@
 //!
 //! Owns the command line as types, and what of it can be checked by itself. What a command does lies in the command's file.
 
+use std::fmt;
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
 
@@ -148,6 +149,8 @@ pub struct Sample {
 pub enum Populate {
     /// Into files of a folder, one a split
     Files(PopulateFiles),
+    /// Into a Kafka topic, which is made where it is not there
+    Kafka(PopulateKafka),
     /// Into a Kinesis stream, which is made where it is not there, as is a bucket for the pipeline's output
     Kinesis(PopulateKinesis),
 }
@@ -186,6 +189,51 @@ pub struct PopulateFiles {
     /// The folder to write into
     #[arg(value_name = "OUT_FOLDER")]
     pub out: PathBuf,
+}
+
+/// `populate kafka`.
+#[derive(Args)]
+pub struct PopulateKafka {
+    /// Brokers to ask first, as host:port, separated by commas
+    #[arg(long, value_name = "HOSTS", default_value = "127.0.0.1:9092")]
+    pub brokers: String,
+    /// The topic
+    #[arg(long, value_name = "NAME", default_value = "user-events")]
+    pub topic: String,
+    /// Partitions of the topic, where it has to be made
+    #[arg(long, value_name = "K", default_value = "1", value_parser = clap::value_parser!(i32).range(1..))]
+    pub partitions: i32,
+    /// What the records are; their key is the user of an event, the id of an article
+    #[arg(long, default_value = Material::Events.word(), value_parser = words::<Material>(|_| true))]
+    pub kind: Material,
+    /// Records in all
+    #[arg(long, value_name = "N", default_value = "1000")]
+    pub count: u64,
+    /// Go on until stopped, whatever the count
+    #[arg(long, conflicts_with = "count")]
+    pub forever: bool,
+    /// Records a second [default: as fast as the brokers take them]
+    #[arg(long, value_name = "R", value_parser = rate)]
+    pub rate: Option<f64>,
+    /// Another seed, other records
+    #[arg(long, value_name = "S", default_value = "0")]
+    pub seed: u64,
+    /// The share of records that are bad on purpose, from 0 to 1
+    #[arg(long, value_name = "SHARE", default_value = "0", value_parser = share)]
+    pub broken: f64,
+    /// How many seconds to wait for brokers that are away
+    #[arg(long, value_name = "SECONDS", default_value = "60", value_parser = clap::value_parser!(u64).range(1..=86_400))]
+    pub wait: u64,
+    /// A property of librdkafka, as security.protocol=SASL_SSL or sasl.password='${PASSWORD}'; any number of them
+    #[arg(short, long = "option", value_name = "KEY=VALUE", value_parser = option)]
+    pub options: Vec<(String, String)>,
+}
+
+impl fmt::Debug for PopulateKafka {
+    // A property may be a secret.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "PopulateKafka {{ brokers: {:?}, topic: {:?} }}", self.brokers, self.topic)
+    }
 }
 
 /// `populate kinesis`.
@@ -261,6 +309,11 @@ fn rate(text: &str) -> Result<f64, String> {
     text.parse().ok().filter(above_zero).ok_or_else(|| "write a number above 0".into())
 }
 
+fn option(text: &str) -> Result<(String, String), String> {
+    let (key, value) = text.split_once('=').ok_or("write it as key=value")?;
+    Ok((key.trim().to_owned(), value.to_owned()))
+}
+
 fn share(text: &str) -> Result<f64, String> {
     text.parse().ok().filter(|share| (0.0..=1.0).contains(share)).ok_or_else(|| "write a number from 0 to 1".into())
 }
@@ -298,6 +351,9 @@ mod tests {
             "millstream populate kinesis",
             "millstream populate kinesis --stream S --bucket b --shards 3 --kind events --count 5 --rate 2.5 --seed 1 --broken 0.1",
             "millstream populate kinesis --forever --no-bucket --endpoint http://h:1 --s3-endpoint http://h:2 --region r",
+            "millstream populate kafka",
+            "millstream populate kafka --brokers h:1,i:2 --topic t --partitions 3 --kind articles --count 5 --rate 2.5 --seed 1 --broken 0.1",
+            "millstream populate kafka --forever --wait 5 -o security.protocol=SASL_SSL -o sasl.password=a=b",
             "millstream epochs p.toml --json",
             "millstream files p.toml --json",
             "millstream averages p.toml --json",
@@ -326,6 +382,10 @@ mod tests {
             "millstream populate kinesis --shards 0",
             "millstream populate kinesis --forever --count 3",
             "millstream populate kinesis --bucket b --no-bucket",
+            "millstream populate kafka --partitions 0",
+            "millstream populate kafka --forever --count 3",
+            "millstream populate kafka --wait 0",
+            "millstream populate kafka -o nothing",
             "millstream sample p.toml -r 0",
         ] {
             assert_eq!(parse(line).map(|_| ()).map_err(|error| error.exit_code()), Err(2), "{line}");

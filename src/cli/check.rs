@@ -32,7 +32,7 @@ pub(super) fn check(asked: &Check, out: &mut impl Write) -> Result<(), Failure> 
 /// Asks the source what it has and the sink what is committed: each answer is the service's own.
 async fn connect(stages: &Stages) -> Result<Vec<String>, Fatal> {
     let config = stages.config();
-    let source = registry::source(config, Bounds::Unbounded, &Clock::system()).await?;
+    let source = registry::source(config, stages.origin(), Bounds::Unbounded, &Clock::system()).await?;
     let schemas = registry::schemas(config)?;
     let found = source.discover().await?;
     let places = run::places(stages).await?;

@@ -6,7 +6,6 @@
 use std::io::Write;
 use std::time::Duration;
 
-use tokio::signal::unix::{SignalKind, signal};
 use tokio::time::{Instant, sleep};
 use tokio_util::sync::CancellationToken;
 
@@ -19,7 +18,7 @@ use crate::connector::kinesis::write::{Entry, MOST_BYTES, MOST_RECORDS, Writer, 
 use crate::connector::s3::{Place, S3Store};
 use crate::connector::{SourceError, StoreError};
 
-use super::{Failure, PopulateKinesis, load};
+use super::{Failure, PopulateKinesis, load, signals};
 
 /// How often it says how far it has come.
 const SAY: Duration = Duration::from_secs(10);
@@ -45,7 +44,7 @@ pub(super) fn populate(asked: &PopulateKinesis, out: &mut impl Write) -> Result<
     runtime.block_on(async {
         let mut populating = Populating::begin(asked).await.map_err(Failure::failed)?;
         make_bucket(asked).await.map_err(Failure::failed)?;
-        populating.write(&stop()?).await.map_err(Failure::failed)?;
+        populating.write(&signals::stop()?).await.map_err(Failure::failed)?;
         let Populating { written, bytes, writer, .. } = &populating;
         writeln!(out, "{written} records, {:.1} MB: {}", *bytes as f64 / 1e6, asked.stream)?;
         if writer.unclear() > 0 {
@@ -54,22 +53,6 @@ pub(super) fn populate(asked: &PopulateKinesis, out: &mut impl Write) -> Result<
         }
         Ok(())
     })
-}
-
-/// Is cancelled by SIGTERM or SIGINT.
-fn stop() -> Result<CancellationToken, Failure> {
-    let listen = |kind| signal(kind).map_err(|error| Failure::failed(format!("cannot listen for signals: {error}")));
-    let (mut terminate, mut interrupt) = (listen(SignalKind::terminate())?, listen(SignalKind::interrupt())?);
-    let stop = CancellationToken::new();
-    let asked = stop.clone();
-    tokio::spawn(async move {
-        tokio::select! {
-            _ = terminate.recv() => {}
-            _ = interrupt.recv() => {}
-        }
-        asked.cancel();
-    });
-    Ok(stop)
 }
 
 async fn make_bucket(asked: &PopulateKinesis) -> Result<(), StoreError> {

@@ -18,9 +18,9 @@ pub(super) fn stages(path: &Path) -> Result<Stages, Failure> {
     Ok(Stages::compile(Arc::new(config))?)
 }
 
-/// The one place where the environment is read for a pipeline file.
+/// The one place where the environment is read for what a file or a command line names.
 #[expect(clippy::disallowed_methods, reason = "this is where the environment is handed down from")]
-fn environment(name: &str) -> Option<String> {
+pub(super) fn environment(name: &str) -> Option<String> {
     std::env::var(name).ok()
 }
 

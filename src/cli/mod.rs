@@ -8,6 +8,7 @@ mod check;
 mod completions;
 mod files;
 mod init;
+mod kafka;
 mod kinesis;
 mod load;
 mod logging;
@@ -18,6 +19,7 @@ pub mod progress;
 mod report;
 mod run;
 mod sample;
+mod signals;
 mod test;
 mod verify;
 
@@ -29,7 +31,7 @@ use clap::Parser;
 pub use crate::exit::Exit;
 pub use arguments::{
     Arguments, Check, Command, Completions, Init, Look, MadeUp, PipelineFile, Plan, Populate, PopulateFiles,
-    PopulateKinesis, Run, Sample,
+    PopulateKafka, PopulateKinesis, Run, Sample,
 };
 pub use report::Failure;
 
@@ -85,6 +87,7 @@ fn dispatch(arguments: Arguments) -> Result<Exit, Failure> {
         Command::Test(asked) => return test::test(&asked, &mut out),
         Command::Plan(asked) => plan::plan(&asked, &mut out),
         Command::Populate(Populate::Files(asked)) => files::populate(&asked, &mut out),
+        Command::Populate(Populate::Kafka(asked)) => kafka::populate(&asked, &mut out),
         Command::Populate(Populate::Kinesis(asked)) => kinesis::populate(&asked, &mut out),
         Command::Epochs(asked) => look::epochs(&asked, &mut out),
         Command::Files(asked) => look::files(&asked, &mut out),

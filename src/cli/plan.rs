@@ -152,6 +152,10 @@ fn source(source: &Source) -> String {
             let streams: Vec<&str> = kinesis.streams.iter().map(|stream| stream.written()).collect();
             format!("shards of {}", streams.join(", "))
         }
+        Source::Kafka(kafka) => {
+            let topics: Vec<&str> = kafka.topics.iter().map(|topic| topic.written()).collect();
+            format!("partitions of {}", topics.join(", "))
+        }
         Source::Files(files) => format!("files of {}", files.location.path.written()),
         Source::Generate(generate) => format!("generated, {} splits", generate.splits),
     }

@@ -35,7 +35,7 @@ pub(super) fn sample(asked: &Sample, out: &mut impl Write) -> Result<(), Failure
 }
 
 async fn take(stages: &Stages, taking: &mut Taking) -> Result<(), Fatal> {
-    let source = registry::source(stages.config(), Bounds::Unbounded, &Clock::system()).await?;
+    let source = registry::source(stages.config(), stages.origin(), Bounds::Unbounded, &Clock::system()).await?;
     for split in source.discover().await?.splits {
         if taking.wanted == 0 {
             break;

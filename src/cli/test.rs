@@ -13,6 +13,7 @@ use millstream_operators::batch::{Beside, Positions};
 use millstream_operators::{Permit, Position, RawBatch, Records};
 use serde_json::{Map, Value};
 
+use crate::clock::Clock;
 use crate::config::Case;
 use crate::exit::Exit;
 use crate::stages::{Stages, Through};
@@ -22,10 +23,10 @@ use super::{Failure, PipelineFile, load};
 /// Runs the cases; exit 1 when one of them does not hold.
 pub(super) fn test(asked: &PipelineFile, out: &mut impl Write) -> Result<Exit, Failure> {
     let stages = load::stages(&asked.path)?;
-    let cases = &stages.config().tests;
+    let (cases, now) = (&stages.config().tests, Clock::system().micros());
     let mut failed = 0;
     for case in cases {
-        let problems = run(&stages, case)?;
+        let problems = run(&stages, case, now)?;
         let verdict = if problems.is_empty() { "ok" } else { "FAILED" };
         writeln!(out, "{verdict:<6} {}", case.name.written())?;
         for problem in &problems {
@@ -38,8 +39,8 @@ pub(super) fn test(asked: &PipelineFile, out: &mut impl Write) -> Result<Exit, F
     Ok(if failed == 0 { Exit::Done } else { Exit::Failed })
 }
 
-fn run(stages: &Stages, case: &Case) -> Result<Vec<String>, Failure> {
-    let outcome = Through::by_hand(stages)?.apply(&Arc::new(raw(case)));
+fn run(stages: &Stages, case: &Case, now: i64) -> Result<Vec<String>, Failure> {
+    let outcome = Through::by_hand(stages)?.apply(&Arc::new(raw(case, now)));
     let mut problems = Vec::new();
     compare_rows(&case.expect, &objects(&outcome.rows.rows)?, &mut problems);
     let rejects: Vec<(String, Option<String>, String)> =
@@ -50,7 +51,7 @@ fn run(stages: &Stages, case: &Case) -> Result<Vec<String>, Failure> {
 }
 
 /// The records of a case, as a source would deliver them.
-fn raw(case: &Case) -> RawBatch {
+fn raw(case: &Case, now: i64) -> RawBatch {
     let payload = |value: &Value| match value {
         Value::String(text) => Bytes::from(text.clone()),
         object => Bytes::from(object.to_string()),
@@ -62,7 +63,7 @@ fn raw(case: &Case) -> RawBatch {
         size: records.iter().map(Bytes::len).sum(),
         records: Records::Payloads(records),
         positions: Positions::Counted { first: 0 },
-        arrived_at: 0,
+        arrived_at: case.arrived_at.unwrap_or(now),
         refused: Vec::new(),
         beside: Beside::default(),
         permit: Permit::free(),

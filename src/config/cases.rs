@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use chrono::DateTime;
 use millstream_operators::Reason;
 use serde_json::Value;
 use toml::Spanned;
@@ -10,15 +11,20 @@ use toml::de::DeValue;
 use super::error::Located;
 use super::expressions::Expression;
 use super::key::{Key, Spec};
-use super::scalar::nearest;
+use super::scalar::{Fault, Scalar, nearest};
 use super::section::Section;
 use super::text::Text;
 
 const NAME: Key = Key::required("name", "what the case shows", "an empty article is refused");
 const INPUT: Key = Key::required(
     "input",
-    "records as text or as tables; a list of them, or a single text. Those of avro and protobuf are written as JSON",
+    "records as text or as tables; a list of them, or a single text",
     "[{ content = \"two words\" }]",
+);
+const ARRIVED_AT: Key = Key::optional(
+    "arrived_at",
+    "when the records arrived, for expressions with _arrived_at; the time of the test unless said",
+    "2024-02-28T10:00:00Z",
 );
 const EXPECT: Key = Key::with_default(
     "expect",
@@ -34,7 +40,7 @@ const REJECTS: Key = Key::with_default(
 pub(super) const SPEC: Spec = Spec {
     heading: "[[test]]",
     what: "a case for `millstream test`: records in, rows and rejects out; any number of them",
-    keys: &[NAME, INPUT, EXPECT, REJECTS],
+    keys: &[NAME, INPUT, ARRIVED_AT, EXPECT, REJECTS],
 };
 
 /// A `[[test]]`.
@@ -43,6 +49,8 @@ pub struct Case {
     pub name: Text,
     /// Each a record: a string is the payload itself, an object is written as one.
     pub input: Vec<Value>,
+    /// Microseconds since 1970, UTC; by the clock where nothing is said.
+    pub arrived_at: Option<i64>,
     /// Each a row as an object.
     pub expect: Vec<Value>,
     pub rejects: Vec<Refused>,
@@ -56,6 +64,23 @@ pub struct Refused {
     pub reason: Reason,
     /// Looked at only if it is there.
     pub field: Option<String>,
+}
+
+/// A time with its zone, in microseconds since 1970.
+#[derive(Clone, Copy, Default)]
+struct Arrival(i64);
+
+impl Scalar for Arrival {
+    const WANTED: &'static str = "a time with its zone; write it as \"2024-02-28T10:00:00Z\"";
+
+    fn takes(value: &DeValue<'_>) -> bool {
+        value.is_str() || matches!(value, DeValue::Datetime(_))
+    }
+
+    fn read(text: &str) -> Result<Self, Fault> {
+        let time = DateTime::parse_from_rfc3339(text).map_err(|_| Fault::Unlike)?;
+        Ok(Arrival(time.timestamp_micros()))
+    }
 }
 
 impl fmt::Debug for Case {
@@ -74,6 +99,7 @@ fn one(section: Section<'_>, rules: &[Expression]) -> Case {
     let case = Case {
         name: section.get(&NAME),
         input: input(&section),
+        arrived_at: section.optional::<Arrival>(&ARRIVED_AT).map(|arrival| arrival.0),
         expect: rows(&section),
         rejects: rejects(&section, rules),
         at: section.at.clone(),

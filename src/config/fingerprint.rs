@@ -17,7 +17,7 @@ use super::expressions::Expression;
 use super::limits::Limits;
 use super::location::Location;
 use super::sink::Sink;
-use super::source::{Files, Generate, Kinesis, Source};
+use super::source::{Files, Generate, Kafka, Kinesis, Source};
 use super::text::Text;
 
 pub(super) fn of(config: &Config) -> u64 {
@@ -60,6 +60,7 @@ impl Form {
     fn source(&mut self, source: &Source) {
         match source {
             Source::Kinesis(kinesis) => self.kinesis(kinesis),
+            Source::Kafka(kafka) => self.kafka(kafka),
             Source::Files(Files { location, interval: _ }) => self.location("files", location),
             Source::Generate(Generate { kind, splits, rate, count, seed, broken }) => {
                 self.debug("generate", (kind, splits, rate, count, seed, broken));
@@ -73,6 +74,16 @@ impl Form {
         streams.iter().for_each(|stream| self.text("kinesis", stream));
         let meant = |text: &Option<Text>| text.as_ref().map(|text| text.as_str().to_owned());
         self.debug("from", (start, meant(endpoint), meant(region), meant(consumer)));
+    }
+
+    /// As whom, and over which connections, plays no part; what is read of a transaction does.
+    fn kafka(&mut self, kafka: &Kafka) {
+        let Kafka { brokers: _, topics, start, group, headers, tombstones, interval: _, options } = kafka;
+        topics.iter().for_each(|topic| self.text("kafka", topic));
+        headers.iter().for_each(|header| self.text("header", header));
+        let isolation = options.get("isolation.level").map(|text| text.as_str().to_owned());
+        let group = group.as_ref().map(|group| group.as_str().to_owned());
+        self.debug("from", (start, tombstones, group, isolation));
     }
 
     fn location(&mut self, key: &str, location: &Location) {

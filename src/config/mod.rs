@@ -54,7 +54,7 @@ use millstream_operators::{Column, Schema};
 pub use observe::Observe;
 pub(crate) use scalar::Words;
 pub use sink::{Choice, Compression, Sink};
-pub use source::{Files, Generate, Kinesis, Material, Source, Start};
+pub use source::{Files, Generate, Kafka, KafkaStart, Kinesis, Material, Source, Start, Tombstones};
 pub use text::{Env, Text};
 
 use columns::Columns;

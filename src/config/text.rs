@@ -51,7 +51,7 @@ impl Text {
     }
 
     /// Puts variables in. All that is wrong with them is told, not only the first.
-    pub(super) fn expand(written: &str, env: Env<'_>) -> Result<Self, Vec<String>> {
+    pub(crate) fn expand(written: &str, env: Env<'_>) -> Result<Self, Vec<String>> {
         let (mut meant, mut problems, mut rest) = (String::new(), Vec::new(), written);
         while let Some(start) = rest.find("${") {
             if let Some(before) = rest[..start].strip_suffix('$') {

@@ -2,14 +2,17 @@
 //!
 //! Owns the two traits and the registry that makes either from its configuration. A connector is a folder that knows
 //! nothing of the others; the pipeline knows only the traits. Each trait has one conformance suite, run on every
-//! implementation. [`aws`] holds what the connectors to AWS share, and is none itself.
+//! implementation. [`aws`] holds what the connectors to AWS share, `meter` what
+//! those that read streams count; neither is a connector itself.
 
 pub mod aws;
 pub mod files;
 pub mod generate;
+pub mod kafka;
 pub mod kinesis;
 pub mod local;
 pub mod memory;
+mod meter;
 pub mod registry;
 pub mod s3;
 pub mod source;

@@ -6,16 +6,20 @@
 use std::path::Path;
 use std::sync::Arc;
 
+use millstream_operators::Column;
+
 use crate::clock::Clock;
 use crate::config::{self, Config, Location};
 use crate::connector::aws::{Access, Role};
 use crate::connector::files::{self, Files};
 use crate::connector::generate::{self, Generate};
+use crate::connector::kafka::{self, Kafka};
 use crate::connector::kinesis::{self, Kinesis};
 use crate::connector::local::LocalStore;
 use crate::connector::s3::{Place, S3Store};
 use crate::connector::{Bounds, Source, SourceError, Store, StoreError};
 use crate::exit::Fatal;
+use crate::memory::Memory;
 use crate::schemas::registered::Registered;
 use crate::schemas::registry::Registry;
 
@@ -49,9 +53,17 @@ fn text(text: &Option<config::Text>) -> Option<String> {
 }
 
 /// The source of a pipeline.
-pub async fn source(config: &Config, bounds: Bounds, clock: &Clock) -> Result<Arc<dyn Source>, Fatal> {
+///
+/// `origin`: the columns of the origin that somebody uses.
+pub async fn source(
+    config: &Config,
+    origin: &[Column],
+    bounds: Bounds,
+    clock: &Clock,
+) -> Result<Arc<dyn Source>, Fatal> {
     let source: Arc<dyn Source> = match &config.source {
         config::Source::Kinesis(asked) => Arc::new(kinesis(asked, bounds, clock).await?),
+        config::Source::Kafka(asked) => Arc::new(kafka(config, asked, origin, bounds, clock)?),
         config::Source::Files(asked) => Arc::new(files(config, asked, bounds, clock).await?),
         config::Source::Generate(asked) => Arc::new(generate(asked, bounds, clock)?),
     };
@@ -90,6 +102,47 @@ async fn kinesis(asked: &config::Kinesis, bounds: Bounds, clock: &Clock) -> Resu
         clock: clock.as_source(),
     };
     Kinesis::connect(options).await
+}
+
+fn kafka(
+    config: &Config,
+    asked: &config::Kafka,
+    origin: &[Column],
+    bounds: Bounds,
+    clock: &Clock,
+) -> Result<Kafka, SourceError> {
+    let texts = |texts: &[config::Text]| texts.iter().map(|text| text.as_str().to_owned()).collect::<Vec<_>>();
+    let uses = |name: &str| origin.iter().any(|column| column.name == name);
+    let options = kafka::Options {
+        access: kafka::Access {
+            brokers: texts(&asked.brokers).join(","),
+            group: text(&asked.group),
+            properties: asked.options.iter().map(|(key, value)| (key.clone(), value.as_str().to_owned())).collect(),
+            clock: clock.as_source(),
+        },
+        topics: texts(&asked.topics),
+        start: match asked.start {
+            config::KafkaStart::Earliest => kafka::Start::Earliest,
+            config::KafkaStart::Latest => kafka::Start::Latest,
+            config::KafkaStart::At(time) => kafka::Start::At(time),
+        },
+        wishes: kafka::Wishes {
+            tombstones: match asked.tombstones {
+                config::Tombstones::Reject => kafka::Tombstones::Reject,
+                config::Tombstones::Skip => kafka::Tombstones::Skip,
+            },
+            topic: uses("_topic"),
+            partition: uses("_partition"),
+            offset: uses("_offset"),
+            timestamp: uses("_timestamp"),
+            key: uses("_key"),
+            headers: if uses("_headers") { texts(&asked.headers) } else { Vec::new() },
+        },
+        interval: asked.interval,
+        ahead: Memory::of(config, 1).ahead,
+        bounds,
+    };
+    Kafka::new(options)
 }
 
 async fn files(config: &Config, asked: &config::Files, bounds: Bounds, clock: &Clock) -> Result<Files, Fatal> {

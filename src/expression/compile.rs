@@ -103,6 +103,11 @@ fn to_kind(expr: Expr, schema: &DFSchema) -> Result<(Expr, Kind), ExpressionErro
 }
 
 fn no_column_holds(data_type: &DataType) -> ExpressionError {
+    if matches!(data_type, DataType::Duration(_) | DataType::Interval(_)) {
+        return ExpressionError::new(
+            "the result is an interval, which no column can hold; write date_part('epoch', …) for its seconds, or compare it",
+        );
+    }
     ExpressionError::new(format!(
         "the result is {}, which no column can hold; cast it to string, int32, int64, float64, bool, timestamp, date, \
          decimal(p, s) or binary, or make a struct or list of these",

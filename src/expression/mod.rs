@@ -16,6 +16,7 @@ mod compile;
 mod date_trunc;
 mod error;
 mod evaluate;
+mod lengths;
 mod names;
 mod nearest;
 mod output;

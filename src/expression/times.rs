@@ -2,18 +2,19 @@
 //!
 //! DataFusion brings times to nanoseconds wherever it is free to choose, and those reach from 1677 to 2262 only, while a
 //! column may hold any day of the years 1 to 9999. So calls and comparisons that would go there are written otherwise,
-//! with the same meaning: `to_timestamp(x)`, `date_trunc('day', x)`, a time compared with a date.
+//! with the same meaning: `to_timestamp(x)`, `date_trunc('day', x)`, a time compared with a date or less a date.
 
 use arrow::datatypes::DataType;
 use datafusion_common::tree_node::{Transformed, TreeNode};
 use datafusion_common::{DFSchema, Result};
 use datafusion_expr::expr::ScalarFunction;
 use datafusion_expr::planner::ContextProvider;
-use datafusion_expr::{Between, BinaryExpr, Expr, ExprSchemable, cast};
+use datafusion_expr::{Between, BinaryExpr, Expr, ExprSchemable, Operator, cast};
 use datafusion_functions::datetime::{to_timestamp_micros, to_timestamp_seconds};
 use millstream_operators::Kind;
 
 use super::date_trunc::date_trunc;
+use super::lengths;
 use super::registry::REGISTRY;
 
 /// Writes `expr` so that times stay in microseconds.
@@ -21,6 +22,7 @@ pub(super) fn keep_microseconds(expr: Expr, schema: &DFSchema) -> Result<Expr> {
     let rewritten = expr.transform_up(|expr| match expr {
         Expr::ScalarFunction(call) => rewrite_call(call, schema),
         Expr::BinaryExpr(binary) if binary.op.supports_propagation() => rewrite_comparison(binary, schema),
+        Expr::BinaryExpr(binary) if binary.op == Operator::Minus => rewrite_mixed(binary, schema),
         Expr::Between(between) => rewrite_between(between, schema),
         other => Ok(Transformed::no(other)),
     })?;
@@ -32,6 +34,10 @@ fn rewrite_call(mut call: ScalarFunction, schema: &DFSchema) -> Result<Transform
         ("to_timestamp", 1..) => {
             let from = call.args[0].get_type(schema)?;
             Ok(rewrite_to_timestamp(call, &from))
+        }
+        ("date_part", 2) if matches!(call.args[1].get_type(schema)?, DataType::Duration(_)) => {
+            let length = call.args.remove(1);
+            Ok(Transformed::yes(lengths::date_part(&call.args[0], length)?))
         }
         ("date_trunc", 2) if is_time(&call.args[1].get_type(schema)?) => {
             let time = cast(call.args.remove(1), Kind::Timestamp.data_type());
@@ -58,24 +64,32 @@ fn rewrite_to_timestamp(mut call: ScalarFunction, from: &DataType) -> Transforme
 }
 
 fn rewrite_comparison(comparison: BinaryExpr, schema: &DFSchema) -> Result<Transformed<Expr>> {
-    let (left, right) = (comparison.left.get_type(schema)?, comparison.right.get_type(schema)?);
+    let [left, right] = lengths::comparable([*comparison.left, *comparison.right], schema)?;
+    rewrite_mixed(BinaryExpr::new(Box::new(left), comparison.op, Box::new(right)), schema)
+}
+
+/// Makes two times of a time and a date.
+fn rewrite_mixed(pair: BinaryExpr, schema: &DFSchema) -> Result<Transformed<Expr>> {
+    let (left, right) = (pair.left.get_type(schema)?, pair.right.get_type(schema)?);
     let mixed = matches!(
         (&left, &right),
         (DataType::Timestamp(_, _), DataType::Date32) | (DataType::Date32, DataType::Timestamp(_, _))
     );
     if !mixed {
-        return Ok(Transformed::no(Expr::BinaryExpr(comparison)));
+        return Ok(Transformed::yes(Expr::BinaryExpr(pair)));
     }
-    let left = date_to_timestamp(*comparison.left, schema)?;
-    let right = date_to_timestamp(*comparison.right, schema)?;
-    Ok(Transformed::yes(Expr::BinaryExpr(BinaryExpr::new(Box::new(left), comparison.op, Box::new(right)))))
+    let left = date_to_timestamp(*pair.left, schema)?;
+    let right = date_to_timestamp(*pair.right, schema)?;
+    Ok(Transformed::yes(Expr::BinaryExpr(BinaryExpr::new(Box::new(left), pair.op, Box::new(right)))))
 }
 
 fn rewrite_between(between: Between, schema: &DFSchema) -> Result<Transformed<Expr>> {
+    let [expr, low, high] = lengths::comparable([*between.expr, *between.low, *between.high], schema)?;
+    let between = Between::new(Box::new(expr), between.negated, Box::new(low), Box::new(high));
     let types = [&between.expr, &between.low, &between.high].map(|expr| expr.get_type(schema));
     let times = types.iter().flatten().filter(|data_type| matches!(data_type, DataType::Timestamp(_, _))).count();
     if times == 0 {
-        return Ok(Transformed::no(Expr::Between(between)));
+        return Ok(Transformed::yes(Expr::Between(between)));
     }
     Ok(Transformed::yes(Expr::Between(Between::new(
         Box::new(date_to_timestamp(*between.expr, schema)?),

@@ -15,7 +15,7 @@ use crate::whole::stream::{Record, Stream};
 /// A pipeline of events: an id, a name, a number.
 pub(crate) struct Events {
     folder: tempfile::TempDir,
-    stream: Stream,
+    stream: Option<Stream>,
     environment: Vec<(&'static str, String)>,
 }
 
@@ -25,8 +25,18 @@ pub(crate) type Event = (i64, Option<String>, Option<i64>);
 impl Events {
     /// A pipeline with these lines in `[decode]`, and its stream.
     pub(crate) async fn new(name: &str, decode: &str) -> Self {
-        let stream = Stream::new(Kind::Kinesalite, name, 2).await;
+        Self::with_shards(2, name, decode).await
+    }
+
+    /// The same, with a stream of so many shards.
+    pub(crate) async fn with_shards(shards: i32, name: &str, decode: &str) -> Self {
+        let stream = Stream::new(Kind::Kinesalite, name, shards).await;
         let source = source(&[&stream], &server(Kind::Kinesalite).await.endpoint, "");
+        Events { stream: Some(stream), ..Self::over(&source, decode) }
+    }
+
+    /// The same over any source, which the test fills itself.
+    pub(crate) fn over(source: &str, decode: &str) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let text = format!(
             "name = \"events\"\n[source]\n{source}[decode]\n{decode}\n[schema]\nid = \"int64!\"\nname = \"string\"\n\
@@ -35,7 +45,7 @@ impl Events {
         );
         std::fs::write(folder.path().join("pipeline.toml"), text).unwrap();
         let environment = ENVIRONMENT.map(|(name, value)| (name, value.to_owned())).into();
-        Events { folder, stream, environment }
+        Events { folder, stream: None, environment }
     }
 
     /// Sets a variable of the pipeline's processes.
@@ -54,7 +64,7 @@ impl Events {
         let record = |(at, data)| Record { key: format!("key-{at}"), data, ..Record::default() };
         let records: Vec<Record> = records.into_iter().enumerate().map(record).collect();
         for some in records.chunks(100) {
-            self.stream.put_all(some.to_vec()).await;
+            self.stream.as_mut().unwrap().put_all(some.to_vec()).await;
         }
     }
 
@@ -75,6 +85,12 @@ impl Events {
             }
         }
         events
+    }
+
+    /// The names of its files.
+    pub(crate) fn files(&self) -> Vec<String> {
+        let entries = std::fs::read_dir(self.folder.path().join("out")).unwrap();
+        entries.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect()
     }
 
     /// The rejects: reason and message of each, and its raw bytes.

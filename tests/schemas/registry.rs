@@ -27,11 +27,11 @@ fn avro(schema: &str, fields: &[(&str, Avro)]) -> Vec<u8> {
 }
 
 /// An event of the first version, and of the second.
-fn v1(id: i32) -> Vec<u8> {
+pub(crate) fn v1(id: i32) -> Vec<u8> {
     framed(1, &avro(V1, &[("id", Avro::Int(id)), ("name", Avro::String("one".into()))]))
 }
 
-fn v2(id: i64) -> Vec<u8> {
+pub(crate) fn v2(id: i64) -> Vec<u8> {
     let number = Avro::Union(1, Box::new(Avro::Int(id as i32 * 2)));
     let none = Avro::Union(1, Box::new(Avro::Null));
     framed(
@@ -40,22 +40,22 @@ fn v2(id: i64) -> Vec<u8> {
     )
 }
 
-fn is_v1(id: i64) -> Event {
+pub(crate) fn is_v1(id: i64) -> Event {
     (id, Some("one".into()), None)
 }
 
-fn is_v2(id: i64) -> Event {
+pub(crate) fn is_v2(id: i64) -> Event {
     (id, None, Some(2 * id))
 }
 
-async fn both_versions() -> Registry {
+pub(crate) async fn both_versions() -> Registry {
     let registry = Registry::start().await;
     registry.register(1, json!({ "schema": V1 }));
     registry.register(2, json!({ "schema": V2, "schemaType": "AVRO" }));
     registry
 }
 
-fn avro_of(registry: &Registry) -> String {
+pub(crate) fn avro_of(registry: &Registry) -> String {
     format!("format = \"avro\"\nregistry = {:?}", registry.url)
 }
 
@@ -66,11 +66,12 @@ async fn two_versions_in_one_stream_wait_for_a_registry_that_is_away() {
     let mut events = Events::new("avro-versions", &avro_of(&registry)).await;
     events.put((0..200).map(|id| if id % 3 == 0 { v1(id) } else { v2(id.into()) })).await;
     registry.be(Mood::Away);
-    let process = events.start("run", &["--until-end"]);
+    let mut process = events.start("run", &["--until-end"]);
     for mood in [Mood::Away, Mood::Failing, Mood::Slow(300)] {
         registry.be(mood);
         let asked = registry.asked().len();
         while mood != Mood::Slow(300) && registry.asked().len() < asked + 2 {
+            assert!(process.runs(), "it did not wait; it said:\n{}", process.said());
             sleep(Duration::from_millis(5)).await;
         }
     }
@@ -224,13 +225,25 @@ async fn json_behind_an_id_is_json() {
     assert_eq!(registry.asked(), Vec::<String>::new(), "nothing of it is needed");
 }
 
-/// Would catch schemas that do not go along to the process that a batch is lent to.
+/// Would catch schemas that do not go along to the process that a batch is lent to: it has no shard of its own to know them from.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn batches_lent_to_other_processes_take_their_schemas_along() {
     let registry = both_versions().await;
     let lent = format!("{}\n[balance]\nexchange = \"batches\"", avro_of(&registry));
-    let mut events = Events::new("avro-lent", &lent).await;
-    events.put((0..400).map(|id| if id % 2 == 0 { v1(id) } else { v2(id.into()) })).await;
+    let mut events = Events::with_shards(1, "avro-lent", &lent).await;
+    // Several answers of the server, and so several batches to deal out.
+    for some in 0..6 {
+        events.put((0..100).map(|at| large(some * 100 + at))).await;
+    }
     events.start("run", &["--until-end", "-w", "1", "-n", "2"]).wait().await.with(0);
-    assert_eq!(events.events(), (0..400).map(|id| if id % 2 == 0 { is_v1(id) } else { is_v2(id) }).collect());
+    assert_eq!(events.events(), (0..600).map(is_v2).collect());
+    let by_worker = |worker: &str| events.files().iter().filter(|file| file.contains(worker)).count();
+    assert!(by_worker("-w0-") > 0 && by_worker("-w1-") > 0, "{:?}", events.files());
+}
+
+/// An event of the second version, of 20 KB.
+fn large(id: i64) -> Vec<u8> {
+    let (number, none) = (Avro::Union(1, Box::new(Avro::Int(id as i32 * 2))), Avro::Union(1, Box::new(Avro::Null)));
+    let gone = Avro::String("x".repeat(20_000));
+    framed(2, &avro(V2, &[("number", number), ("gone", gone), ("id", Avro::Long(id)), ("name", none)]))
 }

@@ -7,6 +7,7 @@
 #![allow(dead_code, reason = "each test binary uses some of it")]
 
 pub(crate) mod hosts;
+pub(crate) mod kafka;
 pub(crate) mod kinesis;
 pub(crate) mod proxy;
 pub(crate) mod registry;

@@ -48,6 +48,12 @@ impl Started {
         Err(self.said())
     }
 
+    /// Ends it, and waits until it is gone.
+    pub(crate) fn end(mut self) {
+        drop(self.child.stdin.take());
+        self.child.wait().unwrap();
+    }
+
     /// All that it said so far.
     pub(crate) fn said(&self) -> String {
         // Not by reading on: the server writes through the same offset.

@@ -12,3 +12,4 @@ pub(crate) mod process;
 pub(crate) mod reader;
 pub(crate) mod sink;
 pub(crate) mod stream;
+pub(crate) mod topic;

@@ -5,10 +5,12 @@
 
 mod files;
 mod generate;
+mod kafka;
 mod kinesis;
 
 pub use files::Files;
 pub use generate::{Generate, Material};
+pub use kafka::{Kafka, Start as KafkaStart, Tombstones};
 pub use kinesis::{Kinesis, Start};
 
 use millstream_operators::Column;
@@ -19,7 +21,7 @@ use super::scalar::nearest;
 use super::section::Section;
 use super::text::Text;
 
-const TYPE: Key = Key::required("type", "kinesis, files or generate", "files");
+const TYPE: Key = Key::required("type", "kinesis, kafka, files or generate", "files");
 
 /// A `[source]` of which only the type is known so far.
 pub(super) const SPEC: Spec = Spec { heading: "[source]", what: "where records come from", keys: &[TYPE] };
@@ -32,19 +34,21 @@ struct Type {
 }
 
 /// What this build can read from.
-static TYPES: [Type; 3] = [
+static TYPES: [Type; 4] = [
     Type { word: "kinesis", spec: kinesis::SPEC, read: |section| Source::Kinesis(kinesis::read(section)) },
+    Type { word: "kafka", spec: kafka::SPEC, read: |section| Source::Kafka(kafka::read(section)) },
     Type { word: "files", spec: files::SPEC, read: |section| Source::Files(files::read(section)) },
     Type { word: "generate", spec: generate::SPEC, read: |section| Source::Generate(generate::read(section)) },
 ];
 
 /// What other builds can read from.
-const NOT_YET: [&str; 2] = ["kafka", "bigquery"];
+const NOT_YET: [&str; 1] = ["bigquery"];
 
 /// `[source]`.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Source {
     Kinesis(Kinesis),
+    Kafka(Kafka),
     Files(Files),
     Generate(Generate),
 }
@@ -52,12 +56,15 @@ pub enum Source {
 impl Source {
     /// The columns that say where a record of this source came from.
     pub(super) fn origin(&self) -> Vec<Column> {
-        origin_everywhere().into()
+        match self {
+            Source::Kafka(kafka) => kafka.origin(),
+            Source::Kinesis(_) | Source::Files(_) | Source::Generate(_) => origin_everywhere().into(),
+        }
     }
 
     /// Whether its records are messages, each on its own, and not parts of files.
     pub fn is_stream(&self) -> bool {
-        matches!(self, Source::Kinesis(_))
+        matches!(self, Source::Kinesis(_) | Source::Kafka(_))
     }
 
     /// Whether the file said what it is; if not, this is a stand-in.

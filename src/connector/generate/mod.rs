@@ -1,12 +1,13 @@
 //! The generate connector: synthetic articles and user events, seeded, at a rate or as fast as they can be made.
 //!
 //! ```text
-//! rng → vocabulary → text → record → Generate (batches, pace)
+//! rng → vocabulary → text → record, broken → Generate (batches, pace)
 //! ```
 //!
 //! A record is a function of (seed, split, index), so a split is resumed at any position without making what lies before.
 //! A split's position is the number of its records that are done. Owns no clock of its own for arrival times: it is given one.
 
+mod broken;
 mod rng;
 mod text;
 mod vocabulary;
@@ -29,6 +30,7 @@ use millstream_operators::{Permit, Position, RawBatch, Records};
 use crate::connector::source::Clock;
 use crate::connector::{Bounds, Discovery, End, Outlet, Source, SourceError, SplitInfo};
 
+pub use broken::Fault;
 pub use record::Kind;
 
 /// Bytes of a batch, about.

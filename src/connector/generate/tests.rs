@@ -4,6 +4,7 @@
 
 use serde_json::Value;
 
+use super::broken::Fault;
 use super::record::{Kind, Records};
 
 fn lines(kind: Kind, broken: f64, bytes: usize) -> Vec<u8> {
@@ -85,7 +86,7 @@ fn every_record_has_the_keys_of_its_kind() {
     }
 }
 
-/// Whether the record is one that the schema of its kind refuses, found out with other means than the generator's.
+/// Whether the record is one that the schema and the rules of its kind refuse, found out with other means than the generator's.
 fn refused(kind: Kind, line: &str) -> bool {
     let Ok(record) = serde_json::from_str::<Value>(line) else { return true };
     let time = |value: &Value| {
@@ -95,7 +96,19 @@ fn refused(kind: Kind, line: &str) -> bool {
         Kind::Articles => {
             !record["article_id"].is_string() || !record["content"].is_string() || !time(&record["publish_date"])
         }
-        Kind::Events => !record["user_identifiers"]["id"].is_string() || !time(&record["timestamp"]),
+        Kind::Events => {
+            let (user, product) = (&record["user_identifiers"], &record["product_information"]);
+            let known = ["view", "click", "add_to_cart", "search", "purchase"].map(|name| Some(name.into()));
+            let is_text = |value: &Value| value.is_null() || value.is_string();
+            !time(&record["timestamp"])
+                || record["timestamp"].as_str().is_some_and(|time| time.contains("T24") || time.contains(":60Z"))
+                || !known.contains(&record.get("event_name").cloned())
+                || user["id"].as_str().is_none_or(|id| id.trim().is_empty())
+                || !is_text(&user["platform"])
+                || !(product.is_null() || product.is_object())
+                || !is_text(&product["SKU"])
+                || line.contains("[[[[")
+        }
     }
 }
 
@@ -110,10 +123,39 @@ fn the_share_of_broken_records_is_the_one_asked_for() {
                 records.write(0, *index, &mut line);
                 let line = std::str::from_utf8(&line).unwrap();
                 assert!(!line.contains('\n') && !line.is_empty());
-                refused(kind, line)
+                let refused = refused(kind, line);
+                assert_eq!(refused, records.fault(0, *index).is_some(), "{line}");
+                refused
             });
             let share = bad.count() as f64 / 2000.0;
             assert!(wanted.contains(&share), "{kind:?}: {share} of {broken}");
+        }
+    }
+}
+
+#[test]
+fn records_are_broken_in_every_way_of_their_kind() {
+    for kind in [Kind::Articles, Kind::Events] {
+        let records = Records::new(kind, 5, 1.0);
+        let mut seen: Vec<Fault> = (0..500).filter_map(|index| records.fault(0, index)).collect();
+        seen.sort_unstable();
+        seen.dedup();
+        let mut all = Fault::of(kind).to_vec();
+        all.sort_unstable();
+        assert_eq!(seen, all);
+    }
+}
+
+#[test]
+fn a_key_is_the_id_in_the_record() {
+    for index in 0..50 {
+        for (kind, id) in [(Kind::Articles, "/article_id"), (Kind::Events, "/user_identifiers/id")] {
+            let (whole, broken) = (Records::new(kind, 5, 0.0), Records::new(kind, 5, 1.0));
+            let mut line = Vec::new();
+            whole.write(2, index, &mut line);
+            let record: Value = serde_json::from_slice(&line).unwrap();
+            assert_eq!(record.pointer(id).unwrap(), &Value::from(whole.key(2, index)));
+            assert!(!broken.key(2, index).is_empty());
         }
     }
 }

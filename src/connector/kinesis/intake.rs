@@ -14,10 +14,10 @@ use millstream_operators::{Permit, Position, RawBatch, Records};
 use super::aggregate;
 use super::discover::gone;
 use super::failure::{Failure, Kind};
-use super::meter::Meter;
 use super::place::{self, Place, precedes};
 use super::start::{From, Plan};
 use super::stream::{Stream, millis};
+use crate::connector::meter::Meter;
 use crate::connector::source::Clock;
 use crate::connector::{End, Outlet, SourceError, SplitInfo};
 

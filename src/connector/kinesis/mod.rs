@@ -17,7 +17,6 @@ mod discover;
 mod failure;
 mod fan_out;
 mod intake;
-mod meter;
 mod pace;
 mod place;
 mod poll;
@@ -39,11 +38,11 @@ use millstream_operators::protocol::State;
 use tokio::time::sleep_until;
 
 use self::discover::Looking;
-use self::meter::Meters;
 use self::place::Place;
 use self::start::Told;
 use self::stream::{Stream, StreamId};
 use crate::connector::aws::Access;
+use crate::connector::meter::Meters;
 use crate::connector::source::{Clock, Lag};
 use crate::connector::{Bounds, Discovery, End, Outlet, Source, SourceError, SplitInfo};
 

@@ -68,6 +68,39 @@ fn times() {
 }
 
 #[test]
+fn lengths_of_time() {
+    check(&[
+        ("publish_date - date > interval '10 hours'", ["true", "-", "true"]),
+        // Longer than seven days, though it has no part that is told in days.
+        ("publish_date - date > interval '7 days'", ["false", "-", "true"]),
+        ("interval '7 days' < publish_date - date", ["false", "-", "true"]),
+        ("publish_date - date between interval '10 hours' and interval '1 day'", ["true", "-", "false"]),
+        ("publish_date - date not between interval '10 hours' and interval '1 day'", ["false", "-", "true"]),
+        ("timestamp - publish_date = interval '0 days'", ["true", "-", "true"]),
+        ("timestamp - publish_date is distinct from interval '0 days'", ["false", "true", "false"]),
+        ("date - publish_date < interval '-1 hour'", ["true", "-", "true"]),
+        ("date - publish_date < -interval '11 hours'", ["false", "-", "true"]),
+        ("interval '24 hours' = interval '1 day'", ["true", "true", "true"]),
+        ("publish_date - interval '1 month' < date", ["true", "-", "false"]),
+        ("date_part('epoch', publish_date - date)", ["36672.345678", "-", "251693135999.0"]),
+        ("extract(epoch from date - publish_date) < -36000", ["true", "-", "true"]),
+        ("cast(timestamp as date) - date", ["0", "-", "2913114"]),
+    ]);
+}
+
+#[test]
+fn hours() {
+    check(&[
+        ("date_part('hour', publish_date)", ["10", "-", "23"]),
+        ("extract(hour from timestamp)", ["10", "-", "23"]),
+        (
+            "case when publish_date < '2262-01-01' then to_char(publish_date, '%Y-%m-%dT%H') end",
+            ["2024-02-28T10", "-", "-"],
+        ),
+    ]);
+}
+
+#[test]
 fn texts_and_numbers() {
     check(&[
         ("lower(title)", ["the daily news", "-", "älter\u{a0}werden"]),

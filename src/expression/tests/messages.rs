@@ -21,6 +21,19 @@ fn unknown_names_are_named_with_the_nearest() {
 }
 
 #[test]
+fn lengths_of_time_show_how_to_write_them() {
+    for (sql, told) in [
+        ("publish_date - date > interval '1 month'", "a month has no length of its own; compare with days"),
+        ("publish_date - date > '7 days'", "as interval '7 days', and this is string"),
+        ("publish_date - date > 7", "as interval '7 days', and this is int64"),
+        ("date_part('day', publish_date - date)", "a length of time is told in seconds, by date_part('epoch', …)"),
+        ("publish_date - date", "write date_part('epoch', …) for its seconds"),
+    ] {
+        assert!(error(sql).contains(told), "{sql}: {}", error(sql));
+    }
+}
+
+#[test]
 fn what_a_replay_would_answer_otherwise_is_refused() {
     for sql in
         ["random()", "now()", "NOW()", "uuid()", "current_date", "current_timestamp", "current_time", "length(uuid())"]

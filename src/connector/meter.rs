@@ -1,6 +1,6 @@
-//! Numbers for metrics: how far each shard is read, and how far that is from its tip.
+//! Numbers for metrics: how far each part of a stream is read, and how far that is from its tip.
 //!
-//! Owns a few counters a shard. A reader counts an answer at a time and waits for nobody; the list is locked only when a
+//! Owns a few counters a split. A reader counts an answer at a time and waits for nobody; the list is locked only when a
 //! reader begins or ends, and when somebody asks.
 
 use std::collections::BTreeMap;
@@ -15,9 +15,9 @@ use crate::connector::source::Lag;
 /// No number yet.
 const UNKNOWN: i64 = i64::MIN;
 
-/// The counters of one shard.
+/// The counters of one split.
 #[derive(Debug)]
-pub(super) struct Meter {
+pub(in crate::connector) struct Meter {
     behind: AtomicI64,
     arrived: AtomicI64,
     bytes: AtomicU64,
@@ -33,12 +33,12 @@ impl Default for Meter {
 
 impl Meter {
     /// An answer of the service said how far behind it was, in milliseconds.
-    pub(super) fn behind(&self, millis: i64) {
+    pub(in crate::connector) fn behind(&self, millis: i64) {
         self.behind.store(millis, Ordering::Relaxed);
     }
 
     /// Records were handed on, the last of which had arrived at this time, in milliseconds since 1970.
-    pub(super) fn took(&self, records: usize, bytes: usize, arrived: Option<i64>) {
+    pub(in crate::connector) fn took(&self, records: usize, bytes: usize, arrived: Option<i64>) {
         self.records.fetch_add(records as u64, Ordering::Relaxed);
         self.bytes.fetch_add(bytes as u64, Ordering::Relaxed);
         if let Some(arrived) = arrived {
@@ -58,22 +58,22 @@ impl Meter {
     }
 }
 
-/// The meters of all shards that are being read.
+/// The meters of all splits that are being read.
 #[derive(Debug, Default)]
-pub(super) struct Meters(Mutex<BTreeMap<Split, Arc<Meter>>>);
+pub(in crate::connector) struct Meters(Mutex<BTreeMap<Split, Arc<Meter>>>);
 
 impl Meters {
-    /// The meter of a shard, the same for every reader of it.
-    pub(super) fn of(&self, split: &Split) -> Arc<Meter> {
+    /// The meter of a split, the same for every reader of it.
+    pub(in crate::connector) fn of(&self, split: &Split) -> Arc<Meter> {
         self.all().entry(split.clone()).or_default().clone()
     }
 
-    /// The shard is read to its end.
-    pub(super) fn forget(&self, split: &Split) {
+    /// The split is read to its end.
+    pub(in crate::connector) fn forget(&self, split: &Split) {
         self.all().remove(split);
     }
 
-    pub(super) fn lags(&self) -> Vec<Lag> {
+    pub(in crate::connector) fn lags(&self) -> Vec<Lag> {
         self.all().iter().map(|(split, meter)| meter.lag(split)).collect()
     }
 

@@ -1,0 +1,298 @@
+//! The Kafka connector: every record of one or more topics, whatever happens to their brokers and partitions.
+//!
+//! ```text
+//! client (librdkafka, one for the process) ─┬→ topics (partitions, ends, what is missing) ─► discover
+//!                                           └→ start ─► read ─► intake (records → batches, place) ─► outlet
+//! write (the producer of `populate`)
+//! ```
+//! A split is a partition, named `<topic>/<partition>`. Partitions are assigned by us and not by the group's protocol: the
+//! commit log says how far each is read, and which worker reads it is the pipeline's own affair. Owns the [`Source`] over
+//! librdkafka and is the only place that names it.
+//!
+//! What must stay true: a partition is read on strictly behind the last record that was handed on; only records of
+//! transactions that were committed are read, unless the file says otherwise; where records may have passed out of the topic
+//! before they were read, that is [`SourceError::Gone`]; a broker that is away is waited for.
+
+mod client;
+mod failure;
+mod intake;
+mod place;
+mod read;
+mod start;
+mod token;
+mod topics;
+pub mod write;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use chrono::DateTime;
+use millstream_operators::protocol::State;
+use millstream_operators::protocol::state::SplitState;
+use millstream_operators::{Position, Split};
+use rdkafka::{Offset, TopicPartitionList};
+use tokio::sync::OnceCell;
+
+pub use self::client::Access;
+
+use self::client::{Ahead, Client};
+use self::intake::Intake;
+use self::place::Place;
+use self::read::Reading;
+use self::topics::{Topics, Wanted};
+use crate::connector::meter::Meters;
+use crate::connector::source::Lag;
+use crate::connector::{Bounds, Discovery, End, Outlet, Source, SourceError, SplitInfo};
+
+/// What the log calls the pipeline's first start with these topics.
+const PIN: &str = "kafka";
+/// How long a topic that is named may take to show after it was made.
+const SHOWING: Duration = Duration::from_secs(5);
+
+/// Where reading begins in a partition of which nothing is committed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Start {
+    /// With the oldest record that there is.
+    Earliest,
+    /// With what arrives after the first start of the pipeline.
+    Latest,
+    /// With the first record of this time or later: microseconds since 1970, UTC.
+    At(i64),
+}
+
+/// What becomes of messages without a value.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Tombstones {
+    Reject,
+    Skip,
+}
+
+/// What is wanted of a record besides its value.
+#[derive(Clone, Debug)]
+pub struct Wishes {
+    pub tombstones: Tombstones,
+    pub topic: bool,
+    pub partition: bool,
+    pub offset: bool,
+    pub timestamp: bool,
+    pub key: bool,
+    /// The headers that `_headers` holds, by name; empty: nobody uses them.
+    pub headers: Vec<String>,
+}
+
+impl Wishes {
+    fn columns(&self) -> impl Iterator<Item = &'static str> {
+        let Wishes { tombstones: _, topic, partition, offset, timestamp, key, headers } = self;
+        let wanted = [
+            ("_topic", *topic),
+            ("_partition", *partition),
+            ("_offset", *offset),
+            ("_timestamp", *timestamp),
+            ("_key", *key),
+            ("_headers", !headers.is_empty()),
+        ];
+        wanted.into_iter().filter(|(_, wanted)| *wanted).map(|(name, _)| name)
+    }
+}
+
+/// What to read, and how.
+#[derive(Clone)]
+pub struct Options {
+    pub access: Access,
+    /// Names, or a single pattern that begins with `^`.
+    pub topics: Vec<String>,
+    pub start: Start,
+    pub wishes: Wishes,
+    /// How often to look for new topics and partitions.
+    pub interval: Duration,
+    /// What the client may fetch before it is wanted, in bytes.
+    pub ahead: usize,
+    pub bounds: Bounds,
+}
+
+/// One or more topics as a source.
+pub struct Kafka {
+    options: Options,
+    wanted: Wanted,
+    wishes: Arc<Wishes>,
+    client: OnceCell<Client>,
+    told: Mutex<Arc<Told>>,
+    /// Topics that were there at an earlier look.
+    seen: Mutex<BTreeSet<String>>,
+    meters: Meters,
+}
+
+/// What the log tells.
+#[derive(Default)]
+struct Told {
+    positions: BTreeMap<Split, SplitState>,
+    /// When the pipeline first started, in microseconds since 1970.
+    pinned: i64,
+}
+
+impl Kafka {
+    /// A source that asks the cluster nothing before it is asked.
+    pub fn new(options: Options) -> Result<Self, SourceError> {
+        let wanted = Wanted::parse(&options.topics)?;
+        let (config, _) = client::config(&options.access, Ahead::of(options.ahead, 1))?;
+        config.create_native_config().map_err(|error| failure::of_source(&error, "kafka"))?;
+        let told = Told { pinned: (options.access.clock)(), ..Told::default() };
+        Ok(Kafka {
+            wanted,
+            wishes: Arc::new(options.wishes.clone()),
+            client: OnceCell::new(),
+            told: Mutex::new(Arc::new(told)),
+            seen: Mutex::default(),
+            meters: Meters::default(),
+            options,
+        })
+    }
+
+    /// The client, made when it is first wanted: how much each partition may hold depends on how many there are.
+    async fn client(&self) -> Result<&Client, SourceError> {
+        self.client
+            .get_or_try_init(|| async {
+                let Options { access, ahead, .. } = &self.options;
+                let scout = Client::new(access, Ahead::of(*ahead, 1))?;
+                let partitions = self.list(&scout).await?.values().map(BTreeSet::len).sum();
+                let each = Ahead::of(*ahead, partitions);
+                if each == Ahead::of(*ahead, 1) { Ok(scout) } else { Client::new(access, each) }
+            })
+            .await
+    }
+
+    async fn list(&self, client: &Client) -> Result<Topics, SourceError> {
+        let wanted = self.wanted.clone();
+        client.ask(move |consumer| wanted.list(consumer)).await
+    }
+
+    /// The topics that are there; one that is named and was never seen is given some time.
+    async fn topics(&self, client: &Client) -> Result<Topics, SourceError> {
+        let began = tokio::time::Instant::now();
+        loop {
+            let there = self.list(client).await?;
+            let Some(missing) = self.wanted.missing(&there) else {
+                self.seen().extend(there.keys().cloned());
+                return Ok(there);
+            };
+            if self.seen().contains(missing) {
+                return Err(SourceError::Gone {
+                    split: missing.to_owned(),
+                    range: "what was not read of it".to_owned(),
+                    message: "the topic was deleted while it was being read".to_owned(),
+                });
+            }
+            // What the log knows of it is the better message.
+            topics::check(&self.told().positions, &there)?;
+            if began.elapsed() >= SHOWING {
+                let message = "there is no such topic; create it, or change `topics` in [source]".to_owned();
+                return Err(SourceError::Refused { name: missing.to_owned(), message });
+            }
+            tokio::time::sleep(SHOWING / 10).await;
+        }
+    }
+
+    fn told(&self) -> Arc<Told> {
+        self.told.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    fn seen(&self) -> MutexGuard<'_, BTreeSet<String>> {
+        self.seen.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// In a bounded run: where each partition ends now.
+    async fn ends(&self, client: &Client, there: &Topics) -> Result<BTreeMap<Split, i64>, SourceError> {
+        if self.options.bounds == Bounds::Unbounded {
+            return Ok(BTreeMap::new());
+        }
+        let there = there.clone();
+        client.ask(move |consumer| topics::offsets(consumer, &there, Offset::End)).await
+    }
+
+    /// Where to go on in a partition, and whether the log has that place.
+    async fn place(
+        &self,
+        client: &Client,
+        split: &SplitInfo,
+        from: Option<Position>,
+    ) -> Result<(Place, bool), SourceError> {
+        if let Some(position) = from {
+            return Ok((Place::read(split, &position)?, true));
+        }
+        let (topic, partition) = topics::partition(&split.name)?;
+        let start = self.options.start;
+        let offset = start::offset(client, topic, partition, start, self.told().pinned).await?;
+        Ok((Place::at(offset), start == Start::Earliest))
+    }
+}
+
+#[async_trait]
+impl Source for Kafka {
+    fn pins(&self) -> BTreeSet<String> {
+        BTreeSet::from([PIN.to_owned()])
+    }
+
+    fn goes_on_from(&self, log: &State) {
+        let pin = log.pins.get(PIN).and_then(|time| DateTime::parse_from_rfc3339(time).ok());
+        let pinned = pin.map_or_else(|| self.told().pinned, |time| time.timestamp_micros());
+        let told = Told { positions: log.positions.clone(), pinned };
+        *self.told.lock().unwrap_or_else(PoisonError::into_inner) = Arc::new(told);
+    }
+
+    async fn discover(&self) -> Result<Discovery, SourceError> {
+        let client = self.client().await?;
+        let there = self.topics(client).await?;
+        topics::check(&self.told().positions, &there)?;
+        let ends = self.ends(client, &there).await?;
+        let info = |(topic, partition): (&String, i32)| {
+            let name = topics::split(topic, partition);
+            let until = ends.get(&name).map(|end| end.to_string().into());
+            SplitInfo { name, parents: Vec::new(), revision: "".into(), from: None, until }
+        };
+        let partitions = there.iter().flat_map(|(topic, ids)| ids.iter().map(move |id| (topic, *id)));
+        Ok(Discovery { splits: partitions.map(info).collect(), complete: false })
+    }
+
+    fn discovery_interval(&self) -> Duration {
+        self.options.interval
+    }
+
+    async fn read(
+        &self,
+        split: &SplitInfo,
+        from: Option<Position>,
+        outlet: &mut dyn Outlet,
+    ) -> Result<End, SourceError> {
+        let (topic, partition) = topics::partition(&split.name)?;
+        let client = self.client().await?;
+        let (place, told) = self.place(client, split, from).await?;
+        let until = split.until.as_ref().and_then(|until| until.parse().ok());
+        let meter = self.meters.of(&split.name);
+        let intake = Intake::new(split.name.clone(), topic, partition, until, self.wishes.clone());
+        let bounded = until.is_some();
+        let clock = &self.options.access.clock;
+        Reading { client, topic, partition, bounded, clock, meter: &meter, intake, outlet }.read(place, told).await
+    }
+
+    fn lags(&self) -> Vec<Lag> {
+        self.meters.lags()
+    }
+
+    async fn acknowledge(&self, positions: &[(Split, Position)]) -> Result<(), SourceError> {
+        if self.options.access.group.is_none() || positions.is_empty() {
+            return Ok(());
+        }
+        let mut offsets = TopicPartitionList::new();
+        for (split, position) in positions {
+            let (topic, partition) = topics::partition(split)?;
+            let next = position.number().and_then(|next| i64::try_from(next).ok()).unwrap_or_default();
+            offsets
+                .add_partition_offset(topic, partition, Offset::Offset(next))
+                .map_err(|error| failure::of_source(&error, split))?;
+        }
+        let shown = self.client().await?.show(&offsets);
+        shown.map_err(|error| failure::of_source(&error, "the group's offsets"))
+    }
+}

@@ -1,0 +1,102 @@
+//! Where reading begins, and where it goes on.
+
+use std::time::SystemTime;
+
+use chrono::{DateTime, SecondsFormat, Utc};
+use tokio::time::{Duration, sleep};
+
+use crate::reader;
+use crate::services::kafka::broker;
+use crate::whole::reader::{comes_out, until_committed};
+use crate::whole::topic::{Record, Topic};
+
+/// Would catch a start that skips what was there before, and a second run that reads it again.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn earliest_reads_all_and_a_restart_repeats_nothing() {
+    let broker = broker().await;
+    let mut topic = Topic::new(broker, "earliest", 3).await;
+    let mut pipeline = reader(broker, "\"earliest\"", "").await;
+    for workers in [1, 2, 1] {
+        topic.put(70);
+        pipeline.run_to_the_end(workers).await;
+        pipeline.check(&topic.expected()).await;
+    }
+    pipeline.run_to_the_end(1).await;
+    pipeline.check(&topic.expected()).await;
+}
+
+/// Would catch `latest` that is looked up again at every start, and so loses what came while the pipeline was down; and one
+/// that believes a producer's clock.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn latest_loses_nothing_that_comes_while_the_pipeline_is_down() {
+    let broker = broker().await;
+    let mut topic = Topic::new(broker, "latest", 2).await;
+    let mut pipeline = reader(broker, "\"latest\"", "start = \"latest\"").await;
+    topic.put(30);
+    let before = topic.puts.len();
+    sleep(Duration::from_millis(1100)).await;
+    // It is killed as soon as it has claimed the log, with nothing read.
+    let process = pipeline.run(1, &[]);
+    process.until_it_says("the log is claimed").await;
+    process.kill().await;
+    topic.put(40);
+    pipeline.run_to_the_end(1).await;
+    pipeline.check(&topic.expected_of(&topic.puts[before..])).await;
+    let mut process = pipeline.run(2, &[]);
+    let past = |record: Record| Record { millis: Some(1_000_000_000_000), ..record };
+    let records = (0..20).map(|_| past(topic.article())).collect();
+    topic.put_all(records);
+    until_committed(&mut pipeline, &mut process, 60).await;
+    comes_out(&mut pipeline, process, &topic.expected_of(&topic.puts[before..])).await;
+}
+
+/// Would catch a time that is taken for a position in some partitions only, or that is applied again at a restart.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_time_begins_every_partition_there() {
+    let broker = broker().await;
+    let mut topic = Topic::new(broker, "a-time", 2).await;
+    topic.put(60);
+    let before = topic.puts.len();
+    sleep(Duration::from_millis(1100)).await;
+    #[expect(clippy::disallowed_methods, reason = "the broker has no other clock")]
+    let time = DateTime::<Utc>::from(SystemTime::now()).to_rfc3339_opts(SecondsFormat::Millis, true);
+    let mut pipeline = reader(broker, "[\"a-time\"]", &format!("start = {time:?}")).await;
+    topic.put(80);
+    let mut process = pipeline.run(2, &[]);
+    until_committed(&mut pipeline, &mut process, 80).await;
+    process.kill().await;
+    topic.put(20);
+    pipeline.run_to_the_end(1).await;
+    pipeline.check(&topic.expected_of(&topic.puts[before..])).await;
+}
+
+/// Would catch a bounded run that goes on with what comes later, and one that waits for records that never come.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_topic_without_records_ends_at_once() {
+    let broker = broker().await;
+    let topic = Topic::new(broker, "empty", 4).await;
+    for start in ["earliest", "latest", "2024-01-01T00:00:00Z"] {
+        let mut pipeline = reader(broker, "\"empty\"", &format!("start = {start:?}")).await;
+        pipeline.run_to_the_end(2).await;
+        pipeline.check(&topic.expected()).await;
+    }
+}
+
+/// Would catch a group that shows offsets which nothing committed, or none at all.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_group_shows_how_far_all_is_committed() {
+    use rdkafka::consumer::{BaseConsumer, Consumer as _};
+    let broker = broker().await;
+    let mut topic = Topic::new(broker, "shown", 3).await;
+    let mut pipeline = reader(broker, "\"shown\"", "group = \"lag-monitor\"").await;
+    topic.put(60);
+    let process = pipeline.run(1, &[]);
+    comes_out(&mut pipeline, process, &topic.expected()).await;
+    let mut asking = crate::services::kafka::client(&broker.plain());
+    let asking: BaseConsumer = asking.set("group.id", "lag-monitor").create().unwrap();
+    let mut list = rdkafka::TopicPartitionList::new();
+    list.add_partition_range("shown", 0, 2);
+    let shown = asking.committed_offsets(list, Duration::from_secs(10)).unwrap();
+    let offsets: Vec<_> = shown.elements().iter().map(|partition| partition.offset()).collect();
+    assert_eq!(offsets, [rdkafka::Offset::Offset(20); 3]);
+}
