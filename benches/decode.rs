@@ -1,4 +1,5 @@
-//! How fast JSON becomes columns: our decoder beside arrow-json's, on the same articles of about 2 KB, on one core.
+//! How fast JSON becomes columns: our decoder beside arrow-json's, on the same articles of about 2 KB, on one core; and how
+//! fast the same articles do as Avro and as Protobuf.
 //!
 //! ```text
 //! cargo bench --bench decode
@@ -7,7 +8,8 @@
 //! The articles are those of the generate source, and wider ones with a list and many escapes. Each is given 4 MiB of
 //! records at a time and prints the best of several rounds, ours and theirs in turn, in MB/s of JSON. Ours is told where
 //! records begin and end, as a source tells it; arrow-json finds the ends of lines itself. It checks less: keys given twice
-//! and nulls where none may be are taken, and one bad record fails its whole batch.
+//! and nulls where none may be are taken, and one bad record fails its whole batch. Avro and Protobuf come as a payload
+//! each, and their MB are of their own bytes.
 #![expect(clippy::print_stdout, reason = "a bench prints what it measured")]
 #![expect(clippy::disallowed_methods, reason = "a bench looks at the clock")]
 #![expect(clippy::unwrap_used, reason = "a bench that cannot run has nothing to say")]
@@ -20,8 +22,11 @@ use arrow::json::ReaderBuilder;
 use bytes::Bytes;
 use millstream::connector::generate::record::{Kind, Records as Generated};
 use millstream_operators::batch::{Beside, Permit, Positions, RawBatch, Records};
-use millstream_operators::decode::{Decode, DecodeOptions, Decoder};
-use millstream_operators::{Column, Kind as Type, Position, Schema};
+use millstream_operators::decode::{Compression, Decode, DecodeOptions, Decoder, Format, Written};
+use millstream_operators::{Column, Definition, Kind as Type, Position, Schema};
+
+#[path = "decode/binary.rs"]
+mod binary;
 
 const ARTICLES: usize = 32_768;
 const BATCH_BYTES: usize = 4 << 20;
@@ -46,6 +51,26 @@ fn compare(name: &str, schema: &Schema, write: impl FnMut(usize, &mut Vec<u8>)) 
     println!("  ours       {best_of_ours:7.0} MB/s");
     println!("  arrow-json {best_of_theirs:7.0} MB/s");
     println!("  ratio      {:7.2}", best_of_ours / best_of_theirs);
+    for (name, format, definition, records) in binary::forms(&batches) {
+        let bytes: usize = records.iter().flatten().map(Bytes::len).sum();
+        let best = (0..ROUNDS).map(|_| speed(bytes, || binary(schema, format, &definition, &records)));
+        let best = best.fold(0.0, f64::max);
+        println!("  {name:<10} {best:7.0} MB/s of {:.1} MB", bytes as f64 / 1e6);
+    }
+}
+
+fn binary(schema: &Schema, format: Format, definition: &Arc<Definition>, batches: &[Vec<Bytes>]) -> usize {
+    let written = Written::With(definition.clone());
+    let compression = Compression::None;
+    let options = DecodeOptions { format, compression, written, schema: schema.clone(), ..Default::default() };
+    let mut decoder = Decoder::new(options).unwrap();
+    let decoded = batches.iter().map(|records| {
+        let raw = RawBatch { records: Records::Payloads(records.clone()), ..raw(Bytes::new(), Vec::new()) };
+        let decoded = decoder.decode(&Arc::new(raw));
+        assert!(decoded.refused.is_empty());
+        black_box(&decoded.rows).num_rows()
+    });
+    decoded.sum()
 }
 
 /// The speed of one round in MB/s. Each round says how many rows it made.

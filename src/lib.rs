@@ -32,6 +32,7 @@ pub mod memory;
 pub mod pipeline;
 pub mod retry;
 pub mod run;
+pub mod schemas;
 pub mod stages;
 pub mod tasks;
 pub mod totals;

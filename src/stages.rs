@@ -10,7 +10,7 @@ use std::sync::Arc;
 use arrow::array::RecordBatch;
 use arrow::datatypes::{Field, Schema, SchemaRef};
 use millstream_operators::average::{AverageSpec, Averager};
-use millstream_operators::decode::{DecodeOptions, Decoder};
+use millstream_operators::decode::{DecodeError, DecodeOptions, Decoder, Format, Written};
 use millstream_operators::encode::{EncodeOptions, PathLimit};
 use millstream_operators::enrich::{Added, Columns, Enrich, Failure};
 use millstream_operators::reject::{self, Stage};
@@ -56,7 +56,7 @@ impl Stages {
 
     fn check_the_rest(&self, errors: &mut Vec<ConfigError>) {
         if let Err(error) = Decoder::new(self.decode_options()) {
-            errors.push(self.config.at("decode").error(error.to_string()));
+            errors.push(self.wrong_decoder(&error));
         }
         let options = self.data_options(Arc::new(Unlimited));
         if let Err(error) = millstream_operators::encode::Encoder::new(options) {
@@ -103,8 +103,12 @@ impl Stages {
 
     /// A decoder of its own for whoever asks.
     pub fn decoder(&self) -> Result<Decoder, ConfigErrors> {
-        let wrong = |error| ConfigErrors::new(vec![self.config.at("decode").error(format!("{error}"))]);
-        Decoder::new(self.decode_options()).map_err(wrong)
+        Decoder::new(self.decode_options()).map_err(|error| self.wrong_decoder(&error).into())
+    }
+
+    fn wrong_decoder(&self, error: &DecodeError) -> ConfigError {
+        let key = if let DecodeError::Written(_) = error { "decode.schema" } else { "decode" };
+        self.config.at(key).error(error.to_string())
     }
 
     /// The rules of `[validate]`.
@@ -156,8 +160,20 @@ pub struct Through {
 impl Through {
     /// The stages of a pipeline.
     pub fn new(stages: &Stages) -> Result<Self, ConfigErrors> {
+        Self::behind(stages.decoder()?, stages)
+    }
+
+    /// The same for records as a person writes them: what has no text form of its own is JSON, and no id comes before it.
+    pub fn by_hand(stages: &Stages) -> Result<Self, ConfigErrors> {
+        let options = stages.decode_options();
+        let format = if stages.config.decode.format.needs_schema() { Format::Json } else { options.format };
+        let decoder = Decoder::new(DecodeOptions { format, written: Written::Plainly, ..options });
+        Self::behind(decoder.map_err(|error| stages.wrong_decoder(&error))?, stages)
+    }
+
+    fn behind(decoder: Decoder, stages: &Stages) -> Result<Self, ConfigErrors> {
         let (validate, enrich) = (stages.validate(), stages.enrich());
-        Ok(Through { decoder: stages.decoder()?, validate, enrich, limit: stages.limit()? })
+        Ok(Through { decoder, validate, enrich, limit: stages.limit()? })
     }
 
     /// Takes a raw batch through.

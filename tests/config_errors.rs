@@ -374,7 +374,7 @@ user = { id = "string" }
 [sink]
 path = "out"
 "#,
-        r#"pipeline.toml:6: [decode] format: "jsn" is none of "json", "csv", "parquet"; did you mean "json"?
+        r#"pipeline.toml:6: [decode] format: "jsn" is none of "json", "csv", "text", "avro", "protobuf", "parquet"; did you mean "json"?
 pipeline.toml:7: [decode] compression: 5 is not one of "none", "gzip", "zstd", "auto""#,
     );
     says(
@@ -852,4 +852,123 @@ proptest! {
         };
         prop_assert!(!shown.contains(SECRET), "{}", shown);
     }
+}
+
+/// A pipeline over a stream or files, with these lines in `[decode]` from line 6 on.
+fn decoding_with(stream: bool, lines: &str) -> String {
+    let source = if stream { "type = \"kinesis\"\nstream = \"s\"" } else { "type = \"files\"\npath = \"in\"" };
+    format!("name = \"a\"\n[source]\n{source}\n[decode]\n{lines}\n[schema]\nt = \"string\"\n[sink]\npath = \"out\"\n")
+}
+
+/// Would catch a format that is read from where it cannot be, and a schema that is looked for in vain or in two places.
+#[test]
+fn formats_and_where_their_schemas_are() {
+    for (stream, lines, expected) in [
+        (
+            true,
+            "format = \"csv\"",
+            "5: [decode] header: no header line comes with a message; write header = false, and fields in the order of [schema]",
+        ),
+        (
+            true,
+            "format = \"csv\"\nheader = true",
+            "7: [decode] header: no header line comes with a message; write header = false, and fields in the order of [schema]",
+        ),
+        (
+            true,
+            "format = \"parquet\"",
+            "6: [decode] format: a message is no Parquet file; parquet is for type = \"files\"",
+        ),
+        (
+            true,
+            "format = \"avro\"",
+            "5: [decode] schema: is missing: records of this format cannot be read without, nor by a registry; write schema = \"event.avsc\", or registry = \"https://registry.example.com\"",
+        ),
+        (
+            false,
+            "format = \"avro\"\nregistry = \"http://r\"",
+            "6: [decode] format: comes as the messages of a stream; nothing says where its records end in a file",
+        ),
+        (false, "registry = \"http://r\"", "6: [decode] registry: is for the messages of a stream; take it out"),
+        (
+            true,
+            "format = \"text\"\nregistry = \"http://r\"",
+            "7: [decode] registry: means something for format = \"avro\", \"protobuf\" and \"json\" only; take it out",
+        ),
+        (
+            true,
+            "schema = \"x.avsc\"",
+            "6: [decode] schema: means something for format = \"avro\" and \"protobuf\" only; take it out",
+        ),
+        (
+            true,
+            "format = \"avro\"\nschema = \"none.avsc\"",
+            "7: [decode] schema: \"none.avsc\" is not there; the path is taken from the folder of the pipeline file on, unless it is absolute",
+        ),
+        (
+            true,
+            "format = \"protobuf\"\nschema = \"none.proto\"",
+            "5: [decode] message: is missing: a schema may have many messages; write message = \"shop.Event\"",
+        ),
+        (
+            true,
+            "format = \"protobuf\"\nregistry = \"http://r\"\nmessage = \"M\"",
+            "8: [decode] message: each record of a registry says which message it is; take it out",
+        ),
+        (
+            true,
+            "format = \"avro\"\nregistry = \"http://r\"\nschema = \"x.avsc\"",
+            "8: [decode] schema: each record of a registry says which schema it has; take one of the two out",
+        ),
+        (
+            true,
+            "format = \"avro\"\nregistry = \"http://r\"\ncompression = \"gzip\"",
+            "8: [decode] compression: the id of a schema is never packed with its record; write none, or leave it out",
+        ),
+        (
+            true,
+            "format = \"avro\"\nregistry = \"http://r\"\nregistry_user = \"me\"",
+            "8: [decode] registry_user: goes with registry_password; write registry_password = \"${REGISTRY_PASSWORD}\"",
+        ),
+        (true, "registry_ca_file = \"ca.crt\"", "6: [decode] registry_ca_file: is of use with registry alone"),
+        (
+            true,
+            "registry = \"http://me:${SECRET}@r\"",
+            "6: [decode] registry: a user or password in an address would show in logs; take it out and use the service's own credentials",
+        ),
+    ] {
+        says(&decoding_with(stream, lines), &format!("pipeline.toml:{expected}"));
+    }
+    let kafka = decoding_with(true, "format = \"csv\"")
+        .replace("kinesis\"\nstream = \"s\"", "kafka\"\nbrokers = \"b:9092\"\ntopics = [\"s\"]");
+    let said = Config::parse("pipeline.toml", &kafka, &env).expect_err("there is no header").to_string();
+    assert!(said.contains("no header line comes with a message"), "{said}");
+    for written in ["hunter3", "${SECRET}x", "${SECRET:-hunter3}", "${SECRET}${SECRET}"] {
+        let lines = format!("registry = \"http://r\"\nregistry_user = \"me\"\nregistry_password = \"{written}\"");
+        says(
+            &decoding_with(true, &lines),
+            "pipeline.toml:8: [decode] registry_password: a secret has no place in this file; set a variable and write its name, as ${REGISTRY_PASSWORD}",
+        );
+    }
+    let lines = "registry = \"http://r\"\nregistry_user = \"me\"\nregistry_password = \"${SECRET}\"";
+    assert!(!format!("{:?}", parse(&decoding_with(true, lines))).contains(SECRET));
+}
+
+/// Would catch a schema that is taken from where the command was started, and a change of it that goes unnoticed.
+#[test]
+fn a_schema_lies_beside_its_pipeline_file_and_counts() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let (pipeline, proto) = (folder.path().join("pipeline.toml"), folder.path().join("event.proto"));
+    let lines = "format = \"protobuf\"\nschema = \"event.proto\"\nmessage = \"Event\"";
+    let load = |text: &str| {
+        std::fs::write(&proto, text).expect("a schema");
+        Config::parse(pipeline.to_str().expect("a path"), &decoding_with(true, lines), &env)
+    };
+    let one = "syntax = \"proto3\"; import \"google/protobuf/timestamp.proto\"; message Event { string t = 1; }";
+    let (first, again) = (load(one).expect("it compiles"), load(one).expect("it compiles"));
+    let other = load(&one.replace("t = 1", "t = 2")).expect("it compiles");
+    assert_eq!(first.fingerprint(), again.fingerprint());
+    assert_ne!(first.fingerprint(), other.fingerprint());
+    let said = load("syntax = \"proto3\"; message Event { strin t = 1; }").expect_err("no such type").to_string();
+    assert!(said.contains("[decode] schema: \"event.proto\" cannot be compiled") && said.contains("strin"), "{said}");
 }

@@ -12,6 +12,7 @@ use bytes::Bytes;
 
 use crate::position::{Position, Split};
 use crate::reject::{Refusal, Stage};
+use crate::written::Schemas;
 
 /// The right to hold some bytes of memory, given back when dropped.
 ///
@@ -142,6 +143,8 @@ pub struct Beside {
     pub header: Option<Bytes>,
     /// What only this kind of source knows of a record (its key, its time there): a column each, a row for each record.
     pub columns: Option<RecordBatch>,
+    /// The schemas that the records say they were written with.
+    pub schemas: Option<Arc<Schemas>>,
 }
 
 /// Records of one split, in order, as a source delivered them.

@@ -30,9 +30,11 @@ pub mod schema;
 pub mod spread;
 pub mod stage;
 pub mod validate;
+pub mod written;
 
 pub use batch::{Batch, Origin, Permit, RawBatch, Records, Reserve, Unlimited};
 pub use port::Port;
 pub use position::{Position, Split};
 pub use reject::{Reason, Refusal};
 pub use schema::{Column, Kind, Schema};
+pub use written::{Definition, Schemas};

@@ -31,7 +31,9 @@ pub(super) fn check(asked: &Check, out: &mut impl Write) -> Result<(), Failure> 
 
 /// Asks the source what it has and the sink what is committed: each answer is the service's own.
 async fn connect(stages: &Stages) -> Result<Vec<String>, Fatal> {
-    let source = registry::source(stages.config(), stages.origin(), Bounds::Unbounded, &Clock::system()).await?;
+    let config = stages.config();
+    let source = registry::source(config, stages.origin(), Bounds::Unbounded, &Clock::system()).await?;
+    let schemas = registry::schemas(config)?;
     let found = source.discover().await?;
     let places = run::places(stages).await?;
     let last = read::end(&*places.data).await?;
@@ -40,6 +42,9 @@ async fn connect(stages: &Stages) -> Result<Vec<String>, Fatal> {
         format!("the source answers: {} splits", found.splits.len()),
         format!("the sink {} answers: {last} commits", places.data.name()),
     ];
+    if let Some(schemas) = &schemas {
+        lines.push(format!("the schema registry {} answers", schemas.knock().await?));
+    }
     lines.extend(places.data.warnings().await);
     Ok(lines)
 }

@@ -11,7 +11,7 @@ use xxhash_rust::xxh3::xxh3_64;
 use super::Config;
 use super::average::Average;
 use super::balance::Balance;
-use super::decode::{Csv, Decode};
+use super::decode::{Csv, Decode, Registry, Written};
 use super::epoch::Epoch;
 use super::expressions::Expression;
 use super::limits::Limits;
@@ -93,8 +93,14 @@ impl Form {
         self.debug("at", (endpoint, region, path_style));
     }
 
-    fn decode(&mut self, Decode { format, compression, csv }: &Decode) {
+    /// Of a schema file it is the content that counts, and of a registry where it is, not as whom it is asked.
+    fn decode(&mut self, Decode { format, compression, csv, written }: &Decode) {
         let Csv { header, delimiter, null } = csv;
+        match written {
+            Written::Plainly => {}
+            Written::With(definition) => self.debug("written", definition),
+            Written::ById(Registry { url, user: _, password: _, ca_file: _ }) => self.text("registry", url),
+        }
         self.debug("decode", (format, compression, header, delimiter, null.as_str()));
     }
 

@@ -42,7 +42,7 @@ pub use average::{Average, Bucket};
 pub use balance::{Balance, Exchange};
 pub use cases::{Case, Refused};
 pub use cluster::{Auth, Cluster};
-pub use decode::{Csv, Decode, Format, Packing};
+pub use decode::{Csv, Decode, Format, Packing, Registry, Written};
 pub use epoch::Epoch;
 pub use error::{ConfigError, ConfigErrors, Located};
 pub use expressions::Expression;
@@ -164,6 +164,7 @@ fn sections(top: &Section<'_>) -> Config {
     let name = pipeline_name(top);
     let source = source::read(needed(top, "source", &source::SPEC));
     let origin = source.origin();
+    let decode = decode::read(top.open("decode", &decode::SPEC), &source);
     let schema = schema::read(needed(top, "schema", &schema::SPEC));
     let validate = expressions::validate(top.open("validate", &expressions::VALIDATE));
     let mut columns = Columns::of(&schema, &origin);
@@ -175,7 +176,7 @@ fn sections(top: &Section<'_>) -> Config {
         name,
         source,
         origin,
-        decode: decode::read(top.open("decode", &decode::SPEC)),
+        decode,
         tests: cases::read(top.open_each("test", &cases::SPEC), &validate),
         epoch: epoch::read(top.open("epoch", &epoch::SPEC)),
         limits: limits::read(top.open("limits", &limits::SPEC)),

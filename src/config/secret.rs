@@ -3,6 +3,9 @@
 //! Owns the names that a secret goes by, and what is said to someone who writes one down. Names of columns are not looked
 //! at: `token` is a fine column.
 
+use super::scalar::{Fault, Scalar};
+use super::text::Text;
+
 /// What a key that can only hold a secret is answered with.
 pub(super) const WAY_OUT: &str = "a secret has no place in this file; take it out. Credentials are found where each service \
 keeps them: environment variables, its own credential files and profiles, the role of the machine";
@@ -20,6 +23,30 @@ pub(super) fn is_secret(key: &str) -> bool {
 pub(super) fn is_secret_line(line: &str) -> bool {
     is_secret(line)
 }
+
+/// A secret as a key of ours may hold it: a variable, and nothing else.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct Secret(pub(super) Text);
+
+impl Scalar for Secret {
+    const WANTED: &'static str = "a variable, as ${REGISTRY_PASSWORD}";
+
+    fn read(_: &str) -> Result<Self, Fault> {
+        Err(Fault::Hidden(VARIABLE))
+    }
+
+    fn of(text: &Text) -> Result<Self, Fault> {
+        let inside = text.written().strip_prefix("${").and_then(|rest| rest.strip_suffix('}'));
+        match inside {
+            // A default would be a secret in the file.
+            Some(name) if text.is_variable() && !name.contains([':', '$', '}']) => Ok(Secret(text.clone())),
+            _ => Self::read(text.as_str()),
+        }
+    }
+}
+
+/// What a secret that is written down is answered with, where a variable would do.
+const VARIABLE: &str = "a secret has no place in this file; set a variable and write its name, as ${REGISTRY_PASSWORD}";
 
 #[cfg(test)]
 mod tests {

@@ -35,6 +35,11 @@ impl Text {
         self.written.as_deref().unwrap_or(&self.meant)
     }
 
+    /// Whether it has a variable in it.
+    pub(super) fn is_variable(&self) -> bool {
+        self.written.is_some()
+    }
+
     /// Whether a variable left nothing here, which counts as saying nothing.
     pub(super) fn is_unset(&self) -> bool {
         self.meant.is_empty() && self.written.is_some()

@@ -20,6 +20,8 @@ use crate::connector::s3::{Place, S3Store};
 use crate::connector::{Bounds, Source, SourceError, Store, StoreError};
 use crate::exit::Fatal;
 use crate::memory::Memory;
+use crate::schemas::registered::Registered;
+use crate::schemas::registry::Registry;
 
 /// What is fetched at a time from a disk, and over a network.
 const FETCH_NEAR: usize = 1 << 20;
@@ -59,11 +61,23 @@ pub async fn source(
     bounds: Bounds,
     clock: &Clock,
 ) -> Result<Arc<dyn Source>, Fatal> {
-    match &config.source {
-        config::Source::Kinesis(asked) => Ok(Arc::new(kinesis(asked, bounds, clock).await?)),
-        config::Source::Kafka(asked) => Ok(Arc::new(kafka(config, asked, origin, bounds, clock)?)),
-        config::Source::Files(asked) => Ok(Arc::new(files(config, asked, bounds, clock).await?)),
-        config::Source::Generate(asked) => Ok(Arc::new(generate(asked, bounds, clock)?)),
+    let source: Arc<dyn Source> = match &config.source {
+        config::Source::Kinesis(asked) => Arc::new(kinesis(asked, bounds, clock).await?),
+        config::Source::Kafka(asked) => Arc::new(kafka(config, asked, origin, bounds, clock)?),
+        config::Source::Files(asked) => Arc::new(files(config, asked, bounds, clock).await?),
+        config::Source::Generate(asked) => Arc::new(generate(asked, bounds, clock)?),
+    };
+    match schemas(config)? {
+        Some(registry) if config.decode.format.needs_schema() => Ok(Arc::new(Registered::new(source, registry))),
+        _ => Ok(source),
+    }
+}
+
+/// The registry of the schemas that records name, if they do.
+pub fn schemas(config: &Config) -> Result<Option<Registry>, SourceError> {
+    match &config.decode.written {
+        config::Written::ById(asked) => Registry::new(asked, config.decode.format).map(Some),
+        config::Written::Plainly | config::Written::With(_) => Ok(None),
     }
 }
 
@@ -138,7 +152,10 @@ async fn files(config: &Config, asked: &config::Files, bounds: Bounds, clock: &C
     let store = at(&asked.location, &root).await?;
     let options = files::Options {
         format: match config.decode.format {
-            config::Format::Json => files::Format::Lines,
+            // Avro and Protobuf come from streams alone.
+            config::Format::Json | config::Format::Text | config::Format::Avro | config::Format::Protobuf => {
+                files::Format::Lines
+            }
             config::Format::Csv => {
                 files::Format::Csv { header: config.decode.csv.header, delimiter: config.decode.csv.delimiter }
             }

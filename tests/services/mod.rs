@@ -10,6 +10,7 @@ pub(crate) mod hosts;
 pub(crate) mod kafka;
 pub(crate) mod kinesis;
 pub(crate) mod proxy;
+pub(crate) mod registry;
 pub(crate) mod s3;
 mod started;
 pub(crate) mod wire;

@@ -40,6 +40,11 @@ impl Columns {
         })
     }
 
+    /// The builder of the first column.
+    pub(super) fn first(&self) -> Option<&Builder> {
+        self.builders.first()
+    }
+
     /// Begins the row of `record`, which is given to [`Columns::append`] then.
     pub(super) fn begin(&mut self, record: u32) {
         self.records.push(record);

@@ -53,6 +53,11 @@ impl Fault {
         self
     }
 
+    /// The message alone.
+    pub(super) fn told(self) -> String {
+        self.message
+    }
+
     /// The refusal of record `row`.
     pub(super) fn refuse(self, row: u32) -> Refusal {
         let field = if self.path.is_empty() { None } else { Some(self.path.into()) };

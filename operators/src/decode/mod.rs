@@ -1,9 +1,10 @@
 //! Raw records into Arrow columns.
 //!
 //! ```text
-//! RawBatch ─ unpack ─ UTF-8 ─┬─ json ─┬─ columns ─ origin ─→ Decoded { rows, kept, refused }
-//!                            └─ csv  ─┘                │
-//!          └──────────────────── rows ─────────────────┘
+//! RawBatch ─ unpack ─ framing ─┬─ json ─────┬─ columns ─ origin ─→ Decoded { rows, kept, refused }
+//!          │                  ├─ csv, plain ─┤               │
+//!          │                  └─ avro, protobuf ┘            │
+//!          └──────────────────── rows ───────────────────────┘
 //! ```
 //!
 //! Owns what a record must look like to become a row, and the operator that does it to a stream. Does not own where records
@@ -15,19 +16,26 @@
 //!
 //! Decoding goes in parts, so that a small batch that unpacks to much becomes several batches of bounded size.
 
+mod avro;
 mod builder;
 mod columns;
 mod csv;
 mod fault;
+mod framing;
 mod json;
 mod number;
 mod operator;
 mod origin;
+mod outline;
+mod plain;
+mod plans;
+mod protobuf;
 mod required;
 mod rows;
 mod text;
 mod time;
 mod unpack;
+mod value;
 
 use std::sync::Arc;
 
@@ -36,19 +44,25 @@ use arrow::error::ArrowError;
 use thiserror::Error;
 
 pub use self::csv::Csv;
+pub use self::framing::id as schema_id;
 pub use self::operator::DecodeStream;
 pub use self::origin::everywhere as origin_everywhere;
 pub use self::unpack::Compression;
 
+use self::avro::AvroReader;
 use self::columns::{Columns, Finished};
 use self::csv::CsvReader;
 use self::fault::Fault;
+use self::framing::Framing;
 use self::json::JsonReader;
-use self::text::Checked;
+use self::plain::PlainReader;
+use self::protobuf::ProtobufReader;
+use self::text::{Checked, Payload};
 use self::unpack::Unpack;
 use crate::batch::{RawBatch, Records};
 use crate::reject::{Reason, Refusal};
 use crate::schema::{Column, Schema};
+use crate::written::{Definition, Schemas};
 
 /// How records are written.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -56,6 +70,22 @@ pub enum Format {
     #[default]
     Json,
     Csv,
+    /// Each payload one value.
+    Text,
+    Avro,
+    Protobuf,
+}
+
+/// Where it is said which schema a record was written with.
+#[derive(Clone, Debug, Default)]
+pub enum Written {
+    /// Nowhere: the format needs none.
+    #[default]
+    Plainly,
+    /// Here, for all records.
+    With(Arc<Definition>),
+    /// In the record: it begins with the id of its schema in a registry.
+    ById,
 }
 
 /// What a record may cost.
@@ -83,6 +113,7 @@ pub struct DecodeOptions {
     pub schema: Schema,
     pub limits: Limits,
     pub csv: Csv,
+    pub written: Written,
     /// The columns of the origin that are appended to those of the schema.
     pub origin: Vec<Column>,
 }
@@ -96,6 +127,10 @@ pub enum DecodeError {
     Delimiter { delimiter: char },
     #[error("{field} of {value} is out of range; it must be between 1 and {max}")]
     Limit { field: &'static str, value: usize, max: usize },
+    #[error("format = \"text\" makes one column of a payload; let [schema] have one, a string or binary")]
+    NotOneColumn,
+    #[error("{0}")]
+    Written(String),
     #[error("the schema has a type that Arrow does not: {0}")]
     Schema(#[from] ArrowError),
 }
@@ -142,6 +177,7 @@ impl<D: Decode + ?Sized> Decode for Box<D> {
 pub struct Decoder {
     options: DecodeOptions,
     unpack: Unpack,
+    framing: Framing,
     reader: Reader,
     columns: Columns,
 }
@@ -149,6 +185,9 @@ pub struct Decoder {
 enum Reader {
     Json(JsonReader),
     Csv(CsvReader),
+    Plain(PlainReader),
+    Avro(AvroReader),
+    Protobuf(ProtobufReader),
 }
 
 /// What became of a record that was read.
@@ -173,12 +212,10 @@ impl Decoder {
         within("the largest record", record_bytes, WHOLE / 4)?;
         within("the nesting limit", depth, MAX_DEPTH)?;
         within("the size of a part", part_bytes, WHOLE)?;
-        let reader = match options.format {
-            Format::Json => Reader::Json(JsonReader::new(&options.schema, options.limits)),
-            Format::Csv => Reader::Csv(CsvReader::new(&options.schema, &options.csv)?),
-        };
+        let reader = Reader::new(&options)?;
+        let framing = if let Written::ById = options.written { Framing::Registered } else { Framing::Bare };
         let columns = Columns::new(&options.schema)?;
-        Ok(Decoder { unpack: Unpack::new(options.compression, record_bytes), reader, columns, options })
+        Ok(Decoder { unpack: Unpack::new(options.compression, record_bytes), framing, reader, columns, options })
     }
 
     /// Reads records from number `from` on until they come to `budget` bytes; where it stopped.
@@ -205,22 +242,22 @@ impl Decoder {
 
     /// Reads one record; what it cost, and its fault if it has one.
     fn record(&mut self, raw: &RawBatch, checked: &Checked<'_>, row: u32) -> (usize, Result<(), Box<Fault>>) {
-        let text = match checked.text(raw, row as usize, &mut self.unpack) {
-            Ok(text) => text,
+        let payload = match checked.payload(raw, row as usize, &mut self.unpack) {
+            Ok(payload) => payload,
             Err(fault) => return (0, Err(fault)),
         };
+        let bytes = payload.bytes().len();
         self.columns.begin(row);
-        let outcome = match &mut self.reader {
-            Reader::Json(reader) => reader.record(text, &mut self.columns),
-            Reader::Csv(reader) => reader.record(text, &mut self.columns),
-        };
-        match outcome {
+        let opened = self.framing.open(payload);
+        let schemas = raw.beside.schemas.as_deref();
+        let outcome = opened.and_then(|(id, payload)| self.reader.record(id, payload, schemas, &mut self.columns));
+        match outcome.unwrap_or_else(Outcome::Untouched) {
             Outcome::Untouched(fault) => {
                 self.columns.take_back();
-                (text.len(), Err(fault))
+                (bytes, Err(fault))
             }
             Outcome::Appended { values, result } => {
-                (text.len() + (values + self.options.schema.columns.len()) * VALUE_BYTES, result)
+                (bytes + (values + self.options.schema.columns.len()) * VALUE_BYTES, result)
             }
         }
     }
@@ -237,6 +274,42 @@ impl Decoder {
     fn of_columns(&self, raw: &RawBatch, rows: &RecordBatch) -> Decoded {
         let (fitted, refused) = rows::fit(raw, rows, &self.options.schema);
         self.decoded(raw, finished(fitted), refused)
+    }
+}
+
+impl Reader {
+    fn new(options: &DecodeOptions) -> Result<Self, DecodeError> {
+        let DecodeOptions { schema, limits, .. } = options;
+        let one = match &options.written {
+            Written::With(definition) => Some(&**definition),
+            Written::Plainly | Written::ById => None,
+        };
+        Ok(match options.format {
+            Format::Json => Reader::Json(JsonReader::new(schema, *limits)),
+            Format::Csv => Reader::Csv(CsvReader::new(schema, &options.csv)?),
+            Format::Text => Reader::Plain(PlainReader::new(schema)?),
+            Format::Avro => Reader::Avro(AvroReader::new(schema, one, *limits).map_err(DecodeError::Written)?),
+            Format::Protobuf => {
+                Reader::Protobuf(ProtobufReader::new(schema, one, *limits).map_err(DecodeError::Written)?)
+            }
+        })
+    }
+
+    /// Reads one record into a row of `columns`.
+    fn record(
+        &mut self,
+        id: Option<u32>,
+        payload: Payload<'_>,
+        schemas: Option<&Schemas>,
+        columns: &mut Columns,
+    ) -> Result<Outcome, Box<Fault>> {
+        match self {
+            Reader::Json(reader) => Ok(reader.record(payload.text()?, columns)),
+            Reader::Csv(reader) => Ok(reader.record(payload.text()?, columns)),
+            Reader::Plain(reader) => reader.record(&payload, columns),
+            Reader::Avro(reader) => Ok(reader.record(id, payload.bytes(), schemas, columns)),
+            Reader::Protobuf(reader) => Ok(reader.record(id, payload.bytes(), schemas, columns)),
+        }
     }
 }
 

@@ -1,7 +1,7 @@
 //! The bytes of records as text.
 //!
-//! Owns the check that a record is UTF-8, under whatever key: everything behind it reads text. What must stay true: one record
-//! that is not costs those beside it nothing but the second look.
+//! Owns the check that a record is UTF-8, under whatever key, for the formats that are text. What must stay true: one record
+//! that is not costs those beside it nothing but the second look; bytes of a format that is none are never looked at.
 
 use super::fault::Fault;
 use super::unpack::Unpack;
@@ -27,8 +27,13 @@ impl<'a> Checked<'a> {
         Checked { whole }
     }
 
-    /// The text of a record, unpacked.
-    pub(super) fn text<'t>(&self, raw: &'t RawBatch, row: usize, unpack: &'t mut Unpack) -> Result<&'t str, Box<Fault>>
+    /// The bytes of a record, unpacked.
+    pub(super) fn payload<'t>(
+        &self,
+        raw: &'t RawBatch,
+        row: usize,
+        unpack: &'t mut Unpack,
+    ) -> Result<Payload<'t>, Box<Fault>>
     where
         'a: 't,
     {
@@ -37,10 +42,34 @@ impl<'a> Checked<'a> {
                 let (start, end) = (spans[row].0 as usize, spans[row].1 as usize);
                 let bytes = unpack.plain(&data[start..end])?;
                 let known = self.whole.and_then(|(text, from)| text.get(start.checked_sub(from)?..end - from));
-                known.map_or_else(|| utf8(bytes), Ok)
+                Ok(known.map_or(Payload::Bytes(bytes), Payload::Text))
             }
-            Records::Payloads(payloads) => utf8(unpack.payload(&payloads[row])?),
-            Records::Rows(_) => Ok(""),
+            Records::Payloads(payloads) => Ok(Payload::Bytes(unpack.payload(&payloads[row])?)),
+            Records::Rows(_) => Ok(Payload::Text("")),
+        }
+    }
+}
+
+/// The bytes of a record, of which it may be known that they are text.
+#[derive(Clone, Copy)]
+pub(super) enum Payload<'a> {
+    Bytes(&'a [u8]),
+    Text(&'a str),
+}
+
+impl<'a> Payload<'a> {
+    pub(super) fn bytes(&self) -> &'a [u8] {
+        match self {
+            Payload::Bytes(bytes) => bytes,
+            Payload::Text(text) => text.as_bytes(),
+        }
+    }
+
+    /// The record as text, if it is.
+    pub(super) fn text(&self) -> Result<&'a str, Box<Fault>> {
+        match self {
+            Payload::Bytes(bytes) => utf8(bytes),
+            Payload::Text(text) => Ok(text),
         }
     }
 }

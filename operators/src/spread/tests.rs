@@ -21,6 +21,7 @@ use crate::port::Queues;
 use crate::position::Position;
 use crate::protocol::assign::Bounds;
 use crate::reject::{Reason, Refusal};
+use crate::written::{Definition, Root};
 
 fn batch(split: &str, records: Records, positions: Positions) -> RawBatch {
     let refusal = |reason| Refusal { row: 1, reason, field: Some("a.b".into()), message: "of no use".to_owned() };
@@ -31,7 +32,7 @@ fn batch(split: &str, records: Records, positions: Positions) -> RawBatch {
         until: Position::new("49590338271490256608559692538361571095921575989136588898.7#x"),
         arrived_at: -7,
         refused: vec![refusal(Reason::TooLarge), refusal(Reason::Rule("r".into()))],
-        beside: Beside { header: Some("a,b".into()), columns: None },
+        beside: Beside { header: Some("a,b".into()), ..Beside::default() },
         permit: Permit::free(),
         size: 99,
     }
@@ -63,6 +64,19 @@ fn numbered() -> RawBatch {
     RawBatch { beside: Beside { columns, ..batch.beside }, ..batch }
 }
 
+/// With the schemas that its records name.
+fn registered() -> RawBatch {
+    let batch = payloads(3);
+    let (avro, files) = (r#"{"type":"string"}"#.to_owned(), vec![0, 200, 255]);
+    let schemas = [
+        Definition::Avro { schema: avro.clone(), references: vec![avro] },
+        Definition::Protobuf { files, root: Root::InFile("a.proto".to_owned()) },
+        Definition::Unusable("it is \"gone\"".to_owned()),
+    ];
+    let schemas = [1, 1 << 31, u32::MAX].into_iter().zip(schemas.map(Arc::new)).collect();
+    RawBatch { beside: Beside { schemas: Some(Arc::new(schemas)), ..batch.beside }, ..batch }
+}
+
 /// Everything that a batch says.
 fn told(batch: &RawBatch) -> String {
     let records: Vec<_> = (0..batch.records.len()).map(|n| (batch.records.payload(n), batch.position(n))).collect();
@@ -73,7 +87,7 @@ fn told(batch: &RawBatch) -> String {
 
 #[test]
 fn what_is_read_is_what_was_written() {
-    let batches: Vec<_> = [framed(), payloads(0), payloads(40), rows(), numbered()].map(Arc::new).into();
+    let batches: Vec<_> = [framed(), payloads(0), payloads(40), rows(), numbered(), registered()].map(Arc::new).into();
     let parcels = Parcels::new(batches.clone());
     let mut written = Vec::new();
     let length = parcels.length_in_bytes();
@@ -99,9 +113,17 @@ fn a_loan_is_known_by_what_its_lender_called_it() {
 #[test]
 fn a_batch_is_weighed_as_what_it_takes_on_the_wire() {
     let many = |batch: RawBatch| RawBatch { refused: vec![batch.refused[0].clone(); 100], ..batch };
-    for batch in
-        [framed(), payloads(0), payloads(40), payloads(1_000), rows(), numbered(), many(rows()), many(payloads(200))]
-    {
+    for batch in [
+        framed(),
+        payloads(0),
+        payloads(40),
+        payloads(1_000),
+        rows(),
+        numbered(),
+        registered(),
+        many(rows()),
+        many(payloads(200)),
+    ] {
         let (weight, takes) = (weight(&batch), Wire::of(&batch, Some(Loan { lender: 7, id: 1 << 40 })).len());
         assert!(takes <= weight, "{takes} bytes, weighed {weight}");
         let loose = (4 << 10) + takes / 10 + 512 * batch.refused.len();

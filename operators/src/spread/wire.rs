@@ -4,7 +4,8 @@
 //! label (JSON) · columns (an Arrow IPC stream) · data        each behind its length, padded to 8 bytes
 //! ```
 //! The label says what the batch is; columns hold its records, or where each lies in `data`; positions that follow no rule
-//! are a column too, and what the source told beside its records is the last of them. Reading copies nothing: payloads and columns are slices of the bytes that came. The permit stays behind, with
+//! are a column too, and what the source told beside its records is the last of them. The schemas that records name go with
+//! the label. Reading copies nothing: payloads and columns are slices of the bytes that came. The permit stays behind, with
 //! the lender ([`super::lending`]); the label names the loan. What must stay true: what is read is what was written.
 
 use std::io::{self, Write};
@@ -24,6 +25,7 @@ use crate::batch::{Beside, Permit, Positions, RawBatch, Records};
 use crate::encode::rows_size;
 use crate::position::{Position, Split};
 use crate::reject::Refusal;
+use crate::written::Schemas;
 
 /// What is said of a batch besides its records.
 #[derive(Serialize, Deserialize)]
@@ -38,6 +40,7 @@ struct Label {
     header: Option<Vec<u8>>,
     /// How many of the columns the source told beside its records.
     beside: usize,
+    schemas: Option<Arc<Schemas>>,
     loan: Option<Loan>,
 }
 
@@ -82,6 +85,7 @@ impl Wire {
             refused: batch.refused.clone(),
             header: batch.beside.header.as_ref().map(|header| header.to_vec()),
             beside: beside.map_or(0, RecordBatch::num_columns),
+            schemas: batch.beside.schemas.clone(),
             loan,
         };
         let label = serde_json::to_vec(&label).expect("a label has a JSON form");
@@ -124,8 +128,9 @@ pub(super) fn weight(batch: &RawBatch) -> usize {
     // A byte of the header takes up to four in JSON: it is written as a list of numbers.
     let header = batch.beside.header.as_ref().map_or(0, |header| 4 * header.len());
     let beside = batch.beside.columns.as_ref().map_or(0, |columns| rows_size(columns) + EACH * columns.num_columns());
+    let schemas = batch.beside.schemas.as_ref().map_or(0, |schemas| schemas.weight());
     let refused: usize = batch.refused.iter().map(|refusal| EACH + refusal.message.len()).sum();
-    AROUND + records + positions + header + beside + refused
+    AROUND + records + positions + header + beside + schemas + refused
 }
 
 fn padded(length: usize) -> usize {
@@ -219,7 +224,11 @@ pub(super) fn read(rest: &mut Bytes) -> (RawBatch, Option<Loan>) {
         until: label.until,
         arrived_at: label.arrived_at,
         refused: label.refused,
-        beside: Beside { header: label.header.map(Bytes::from), columns: (label.beside > 0).then_some(beside) },
+        beside: Beside {
+            header: label.header.map(Bytes::from),
+            columns: (label.beside > 0).then_some(beside),
+            schemas: label.schemas,
+        },
         permit: Permit::free(),
         size: label.size,
     };

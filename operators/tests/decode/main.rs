@@ -4,11 +4,14 @@
 //! rows and refusals apart. Looking also checks the promise that every record is in exactly one place.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
+mod avro;
 mod csv;
 mod hostile;
 mod json;
 mod oracle;
 mod parts;
+mod plain;
+mod protobuf;
 mod rows;
 
 use std::sync::Arc;

@@ -61,6 +61,16 @@ impl Source {
             Source::Kinesis(_) | Source::Files(_) | Source::Generate(_) => origin_everywhere().into(),
         }
     }
+
+    /// Whether its records are messages, each on its own, and not parts of files.
+    pub fn is_stream(&self) -> bool {
+        matches!(self, Source::Kinesis(_) | Source::Kafka(_))
+    }
+
+    /// Whether the file said what it is; if not, this is a stand-in.
+    pub(super) fn is_said(&self) -> bool {
+        *self != Source::default()
+    }
 }
 
 impl Default for Source {

@@ -288,7 +288,7 @@ impl<'a> Text<'a> {
             until: until.position(),
             arrived_at: (self.settings.clock)(),
             refused: framed.refused,
-            beside: Beside { header: self.header.clone(), columns: None },
+            beside: Beside { header: self.header.clone(), ..Beside::default() },
             permit,
         }
     }

@@ -1,0 +1,42 @@
+//! Payloads that are one value each: a line of a log, a document.
+//!
+//! Owns the format "text": the one column of the schema is the payload, as text or as bytes. Nothing is trimmed.
+
+use super::builder::Builder;
+use super::columns::Columns;
+use super::fault::Fault;
+use super::text::Payload;
+use super::{DecodeError, Outcome};
+use crate::schema::{Kind, Schema};
+
+/// Reads payloads into the one column that there is.
+pub(super) struct PlainReader {
+    name: String,
+}
+
+impl PlainReader {
+    pub(super) fn new(schema: &Schema) -> Result<Self, DecodeError> {
+        match &schema.columns[..] {
+            [column] if matches!(column.kind, Kind::String | Kind::Binary) => {
+                Ok(PlainReader { name: column.name.clone() })
+            }
+            _ => Err(DecodeError::NotOneColumn),
+        }
+    }
+
+    /// Reads one payload into a row of `columns`.
+    pub(super) fn record(&self, payload: &Payload<'_>, columns: &mut Columns) -> Result<Outcome, Box<Fault>> {
+        let text = match columns.first() {
+            Some(Builder::String(_)) => payload.text().map_err(|fault| fault.in_field(&self.name))?,
+            _ => "",
+        };
+        let result = columns.append(|_, builder| {
+            match builder {
+                Builder::Binary { values, .. } => values.append_value(payload.bytes()),
+                builder => drop(builder.append_text(text)),
+            }
+            Ok(())
+        });
+        Ok(Outcome::Appended { values: 0, result })
+    }
+}
