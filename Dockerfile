@@ -4,10 +4,12 @@
 #   docker build -t millstream .
 #   docker run --rm -v "$PWD/pipeline.toml:/pipeline.toml:ro" millstream run /pipeline.toml
 #
-# Nothing is fetched but crates, as Cargo.lock names them. The caches of crates and of the target folder stay on the
+# Nothing is fetched but compilers of Debian's and crates, as Cargo.lock names them. The caches of crates and of the target folder stay on the
 # building machine, so that a change of our own code compiles our own code only.
 
 FROM rust:1.95-slim-bookworm AS build
+# What librdkafka and the OpenSSL in it are built with.
+RUN apt-get update && apt-get install -y --no-install-recommends g++ make perl && rm -rf /var/lib/apt/lists/*
 WORKDIR /millstream
 COPY Cargo.toml Cargo.lock ./
 COPY operators operators

@@ -82,6 +82,20 @@ async fn a_topic_without_records_ends_at_once() {
     }
 }
 
+/// Would catch a compression that was not built in.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn every_compression_of_producers_is_read() {
+    let broker = broker().await;
+    for compression in ["none", "gzip", "snappy", "lz4", "zstd"] {
+        let name = format!("compressed-{compression}");
+        let mut topic = Topic::with(broker, &name, 1, &[], &[("compression.type", compression)]).await;
+        topic.put(100);
+        let mut pipeline = reader(broker, &format!("{name:?}"), "").await;
+        pipeline.run_to_the_end(1).await;
+        pipeline.check(&topic.expected()).await;
+    }
+}
+
 /// Would catch a group that shows offsets which nothing committed, or none at all.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_group_shows_how_far_all_is_committed() {
