@@ -35,7 +35,9 @@ pub(super) fn sample(asked: &Sample, out: &mut impl Write) -> Result<(), Failure
 }
 
 async fn take(stages: &Stages, taking: &mut Taking) -> Result<(), Fatal> {
-    let source = registry::source(stages.config(), stages.origin(), Bounds::Unbounded, &Clock::system()).await?;
+    // A stream may hold less than is wanted; more of it than there is now is not waited for.
+    let bounds = if stages.config().source.is_stream() { Bounds::UntilEnd } else { Bounds::Unbounded };
+    let source = registry::source(stages.config(), stages.origin(), bounds, &Clock::system()).await?;
     for split in source.discover().await?.splits {
         if taking.wanted == 0 {
             break;

@@ -7,6 +7,7 @@ use tokio::time::{Duration, sleep};
 
 use crate::reader;
 use crate::services::kafka::broker;
+use crate::whole::process::Process;
 use crate::whole::reader::{comes_out, until_committed};
 use crate::whole::topic::{Record, Topic};
 
@@ -80,6 +81,24 @@ async fn a_topic_without_records_ends_at_once() {
         pipeline.run_to_the_end(2).await;
         pipeline.check(&topic.expected()).await;
     }
+}
+
+/// Would catch a look at a topic that waits for records which never come, or changes anything.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn looking_commands_end() {
+    let broker = broker().await;
+    let mut topic = Topic::new(broker, "looked-at", 3).await;
+    topic.put(6);
+    let pipeline = reader(broker, "\"looked-at\"", "").await;
+    let file = pipeline.file.to_str().unwrap();
+    for arguments in
+        [&["sample", file, "--rows", "50"][..], &["check", file, "--connect"], &["plan", file, "--connect"]]
+    {
+        let said = Process::start(arguments, &[]).wait().await.with(0).stdout;
+        let shown = if arguments[0] == "sample" { "looked-at-1" } else { "3 splits" };
+        assert!(said.contains(shown) || said.contains("looked-at/2"), "{arguments:?}: {said}");
+    }
+    assert!(!std::path::Path::new(&pipeline.sink.path()).join(".millstream/commits").exists());
 }
 
 /// Would catch a compression that was not built in.
