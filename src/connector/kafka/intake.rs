@@ -127,6 +127,8 @@ impl Intake {
         if self.until.is_some_and(|until| offset >= until) {
             return Some(Stop::Enough);
         }
+        // Once a later record came, the last one is not seen any more.
+        self.known = None;
         self.place = self.place.behind(offset, millis);
         match (message.payload(), self.wishes.tombstones) {
             (None, Tombstones::Skip) => {}

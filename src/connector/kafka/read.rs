@@ -83,7 +83,7 @@ impl Reading<'_> {
         }
         match self.from(place.begin()).await {
             // What was read last has passed out of the topic, which is no loss. What comes next may be there.
-            Err(Halt::LastIsGone) => self.from(place.next).await,
+            Err(Halt::LastIsGone) => self.from(self.intake.place.next).await,
             settled => settled,
         }
         .map_err(|halt| match halt {
@@ -115,7 +115,7 @@ impl Reading<'_> {
                 Stop::Full => {}
                 Stop::Enough => return Ok(self.rest().await),
                 Stop::Other(error) => return Err(error.into()),
-                Stop::Trouble(error) if self.intake.forget_last() && failure::kind(&error) == Kind::OutOfRange => {
+                Stop::Trouble(error) if failure::kind(&error) == Kind::OutOfRange && self.intake.forget_last() => {
                     return Err(Halt::LastIsGone);
                 }
                 Stop::Trouble(error) => return Err(self.trouble(&error).await.into()),
@@ -239,6 +239,11 @@ impl Reading<'_> {
                 Ok((low, at(consumer, &topic, partition, Offset::End)?))
             })
             .await?;
+        if (low..=high).contains(&next) {
+            let message =
+                format!("offset {next} is not there yet; a new leader of the partition may still be catching up");
+            return Ok(SourceError::Unavailable { name, message });
+        }
         let (range, why) = if next < low {
             (
                 format!("offset {next} to {}", low - 1),
