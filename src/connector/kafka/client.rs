@@ -25,6 +25,7 @@ use rdkafka::{Offset, TopicPartitionList};
 use tokio::sync::{Notify, oneshot};
 
 use super::failure::{self, Kind};
+use super::tls;
 use super::token::Tokens;
 use crate::connector::SourceError;
 use crate::connector::source::Clock;
@@ -56,13 +57,14 @@ impl Ahead {
     /// What each of `partitions` partitions may hold: half in its queue, and as much again may be on its way.
     pub(super) fn of(memory: usize, partitions: usize) -> Self {
         const LEAST: usize = 32 << 10;
-        const MOST: usize = 4 << 20;
+        const MOST: usize = 2 << 20;
         Ahead((memory / 2 / partitions.max(1)).clamp(LEAST, MOST))
     }
 }
 
 /// The properties of a consumer, and whoever gives it tokens.
 pub(super) fn config(access: &Access, ahead: Ahead) -> Result<(ClientConfig, Option<Tokens>), SourceError> {
+    tls::stays_up();
     let (tokens, properties) = Tokens::taken_out_of(&access.properties, &access.clock)?;
     let mut config = ClientConfig::new();
     let kilobytes = (ahead.0 / 1024).to_string();

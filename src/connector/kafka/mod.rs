@@ -19,6 +19,7 @@ mod intake;
 mod place;
 mod read;
 mod start;
+mod tls;
 mod token;
 mod topics;
 pub mod write;

@@ -198,6 +198,7 @@ fn refused(name: &str, error: &KafkaError) -> WriteError {
 
 /// The properties of a producer that writes each record once.
 fn config(target: &Target) -> ClientConfig {
+    super::tls::stays_up();
     let mut config = ClientConfig::new();
     config
         .set("client.id", "millstream-populate")
