@@ -34,6 +34,8 @@ pub(super) type Consumer = BaseConsumer<Context>;
 
 /// How long a call may wait for the cluster.
 pub(super) const PATIENCE: Duration = Duration::from_secs(10);
+/// How long another broker may take to let us in, once one has not.
+const GRACE: Duration = Duration::from_secs(1);
 /// How long the serving thread waits at a time, and so how long it outlives its source.
 const SERVING: Duration = Duration::from_millis(100);
 
@@ -123,6 +125,16 @@ impl Context {
         *self.heard() = Heard { answered: true, ..Heard::default() };
     }
 
+    /// Waits until it is plain that the cluster does not let us in, which is sooner than a call gives up.
+    async fn turned_away(&self, name: &str) -> SourceError {
+        loop {
+            tokio::time::sleep(GRACE).await;
+            if let Heard { answered: false, refused: Some(message), .. } = &*self.heard() {
+                return SourceError::Refused { name: name.to_owned(), message: message.clone() };
+            }
+        }
+    }
+
     /// What a failed call means, with what was heard beside it.
     fn explain(&self, error: &KafkaError, name: &str) -> SourceError {
         let heard = self.heard();
@@ -203,8 +215,11 @@ impl Client {
             let _ = answer.send(call(&consumer));
         });
         asking.map_err(|error| unavailable(&self.name, format!("no thread could be started: {error}")))?;
-        let answer = answered.await.map_err(|_| unavailable(&self.name, "the call broke off".to_owned()))?;
         let context = self.consumer.context();
+        let answer = tokio::select! {
+            answer = answered => answer.map_err(|_| unavailable(&self.name, "the call broke off".to_owned()))?,
+            error = context.turned_away(&self.name) => return Err(error),
+        };
         answer.inspect(|_| context.answered()).map_err(|error| context.explain(&error, &self.name))
     }
 
