@@ -1,6 +1,6 @@
 //! What reading from Kafka costs: `cargo bench --bench kafka [-- mb=500 rounds=3 partitions=6]`.
 //!
-//! The real broker (`tests/services/kafka`) holds user events of about 200 bytes, and articles of about 2.7 KB, both written by
+//! The real broker (`tests/services/kafka`) holds user events of about 180 bytes, and articles of about 2.7 KB, both written by
 //! `millstream populate kafka` with the client's own batching and lz4. The release binary reads all of each with one worker: the
 //! events through examples/user-events (rules, flattening, two partition columns, averages by hour and event), the articles
 //! through decoding, a rule, word counts and averages; then it reads the same records from files. What the second takes less

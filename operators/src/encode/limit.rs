@@ -32,7 +32,8 @@ impl PathLimit {
         Ok(PathLimit { columns: partition.iter().map(find).collect::<Result<_, _>>()? })
     }
 
-    /// The rows that can be filed, and the others as rejects. A batch of short values costs a look at its offsets.
+    /// The rows that can be filed, and the others as rejects. A batch of short values costs a look at its offsets, or at
+    /// its earliest and latest time.
     pub fn apply(&mut self, batch: Batch) -> (Batch, Option<Batch>) {
         if self.surely_fits(&batch.rows) {
             return (batch, None);
@@ -79,6 +80,8 @@ fn longest(column: &ArrayRef) -> Option<usize> {
         DataType::LargeUtf8 => Some(text(column.as_string::<i64>().offsets().lengths().max())),
         DataType::Int8 | DataType::Int16 | DataType::Int32 | DataType::Int64 | DataType::Boolean => Some(32),
         DataType::Decimal128(..) => Some(64),
+        // `2024-02-28 10%3A11%3A12.500000` is the longest of them.
+        DataType::Date32 | DataType::Timestamp(..) => path::years_fit(column).then_some(32),
         _ => None,
     }
 }

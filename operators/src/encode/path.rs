@@ -7,6 +7,7 @@
 use std::fmt::Write;
 
 use arrow::array::{Array, ArrayRef, AsArray};
+use arrow::compute::{max, min};
 use arrow::datatypes::{
     DataType, Date32Type, Decimal128Type, Int8Type, Int16Type, Int32Type, Int64Type, TimeUnit, TimestampMicrosecondType,
 };
@@ -112,6 +113,26 @@ pub(super) fn text(column: &ArrayRef, row: usize) -> Result<Option<String>, Stri
     Ok(Some(text))
 }
 
+/// Whether all days or times of a column lie in the years that have a text.
+pub(super) fn years_fit(column: &ArrayRef) -> bool {
+    let within = |earliest: Option<i64>, latest: Option<i64>| {
+        let day = |day: i64| i32::try_from(day).is_ok_and(|day| DAYS.contains(&day));
+        earliest.is_none_or(day) && latest.is_none_or(day)
+    };
+    match column.data_type() {
+        DataType::Date32 => {
+            let days = column.as_primitive::<Date32Type>();
+            within(min(days).map(i64::from), max(days).map(i64::from))
+        }
+        DataType::Timestamp(TimeUnit::Microsecond, _) => {
+            let (times, day) =
+                (column.as_primitive::<TimestampMicrosecondType>(), |micros: i64| micros.div_euclid(MICROS_PER_DAY));
+            within(min(times).map(day), max(times).map(day))
+        }
+        _ => false,
+    }
+}
+
 /// Days since 1970 of 0001-01-01 and 9999-12-31: what a four-digit year can say.
 const DAYS: std::ops::RangeInclusive<i32> = -719_162..=2_932_896;
 const MICROS_PER_DAY: i64 = 86_400_000_000;
@@ -168,6 +189,27 @@ mod tests {
         fn different_values_have_different_parts(a in proptest::option::of(texts()), b in proptest::option::of(texts())) {
             let (a, b) = (a.filter(|a| !a.is_empty()), b.filter(|b| !b.is_empty()));
             prop_assert_eq!(a == b, part("c", a.as_deref()) == part("c", b.as_deref()));
+        }
+    }
+
+    /// Would catch a year without a text that nobody looks at.
+    #[test]
+    fn years_that_have_no_text_are_seen() {
+        let dates = |days: &[Option<i32>]| Arc::new(Date32Array::from(days.to_vec())) as ArrayRef;
+        let times = |micros: &[Option<i64>]| Arc::new(TimestampMicrosecondArray::from(micros.to_vec())) as ArrayRef;
+        let day = MICROS_PER_DAY;
+        for (column, fits) in [
+            (dates(&[]), true),
+            (dates(&[None, Some(-719_162), Some(2_932_896)]), true),
+            (dates(&[Some(0), Some(2_932_897)]), false),
+            (dates(&[Some(-719_163), None]), false),
+            (times(&[None, Some(-719_162 * day), Some(2_932_897 * day - 1)]), true),
+            (times(&[Some(2_932_897 * day)]), false),
+            (times(&[Some(0), Some(-719_162 * day - 1)]), false),
+            (times(&[Some(i64::MAX)]), false),
+        ] {
+            let each = (0..column.len()).all(|row| text(&column, row).is_ok());
+            assert_eq!((years_fit(&column), each), (fits, fits), "{column:?}");
         }
     }
 

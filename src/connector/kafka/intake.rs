@@ -54,6 +54,8 @@ struct Taken {
     keys: StringBuilder,
     headers: Vec<StringBuilder>,
     beside: usize,
+    /// How many records and bytes the batch before had: the next is about as large.
+    before: (usize, usize),
 }
 
 /// Why taking stopped.
@@ -170,7 +172,8 @@ impl Intake {
 
     /// The batch of what was taken, or the place alone.
     pub(super) fn batch(&mut self, arrived_at: i64, permit: Permit) -> RawBatch {
-        let taken = std::mem::replace(&mut self.taken, Taken::new(&self.wishes));
+        let before = (self.records(), self.taken.data.len());
+        let taken = std::mem::replace(&mut self.taken, Taken { before, ..Taken::new(&self.wishes) });
         let columns = self.columns(&taken);
         let size = taken.data.len();
         let (data, mut start) = (Bytes::from(taken.data), 0);
@@ -230,6 +233,9 @@ impl Taken {
             let row = self.ends.len() as u32;
             self.refused.push(Refusal { row, reason: Reason::Decode, field: None, message: message.to_owned() });
         }
+        if self.ends.is_empty() {
+            self.make_room();
+        }
         self.data.extend_from_slice(payload.unwrap_or_default());
         self.ends.push(self.data.len());
         self.offsets.push(offset);
@@ -243,6 +249,15 @@ impl Taken {
         if !wishes.headers.is_empty() {
             self.push_headers(message, &wishes.headers);
         }
+    }
+
+    /// Without it, buffers would grow step by step, and be copied at each.
+    fn make_room(&mut self) {
+        let (records, bytes) = self.before;
+        self.data.reserve(bytes + bytes / 8);
+        self.ends.reserve(records + records / 8);
+        self.offsets.reserve(records + records / 8);
+        self.millis.reserve(records + records / 8);
     }
 
     /// Of two headers of one name the last counts, as of two equal keys in JSON.
