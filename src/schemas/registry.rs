@@ -4,7 +4,7 @@
 //! registered yet, and is asked for again after a while. What must stay true: an id is asked for once, however many readers
 //! want it; what is kept is bounded; a schema comes with all that it refers to.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -104,11 +104,11 @@ impl Registry {
 
     /// All that a schema refers to, by name, or why it cannot be had. What others refer to comes before them.
     async fn references(&self, of: &Found) -> Result<Result<Vec<(String, String)>, String>, SourceError> {
-        let mut known: BTreeMap<(String, i64), ()> = BTreeMap::new();
+        let mut known: BTreeSet<(String, i64)> = BTreeSet::new();
         let (mut found, mut open): (Vec<(String, String)>, Vec<Reference>) = (Vec::new(), of.references.clone());
         while let Some(reference) = open.pop() {
             let Reference { name, subject, version } = reference;
-            if known.insert((subject.clone(), version), ()).is_some() {
+            if !known.insert((subject.clone(), version)) {
                 continue;
             }
             if known.len() > REFERENCES {

@@ -173,8 +173,8 @@ impl Intake {
     /// The batch of what was taken, or the place alone.
     pub(super) fn batch(&mut self, arrived_at: i64, permit: Permit) -> RawBatch {
         let before = (self.records(), self.taken.data.len());
-        let taken = std::mem::replace(&mut self.taken, Taken { before, ..Taken::new(&self.wishes) });
-        let columns = self.columns(&taken);
+        let mut taken = std::mem::replace(&mut self.taken, Taken { before, ..Taken::new(&self.wishes) });
+        let columns = self.columns(&mut taken);
         let size = taken.data.len();
         let (data, mut start) = (Bytes::from(taken.data), 0);
         let payload = |end: usize| {
@@ -197,15 +197,15 @@ impl Intake {
 
     /// The columns that somebody uses.
     #[expect(clippy::expect_used, reason = "each column has a value for each record")]
-    fn columns(&self, taken: &Taken) -> Option<RecordBatch> {
+    fn columns(&self, taken: &mut Taken) -> Option<RecordBatch> {
         let rows = taken.ends.len();
-        let column = |name: &'static str| -> ArrayRef {
+        let mut column = |name: &'static str| -> ArrayRef {
             match name {
                 "_topic" => Arc::new(StringArray::new_repeated(&*self.topic, rows)),
                 "_partition" => Arc::new(Int32Array::from_value(self.partition, rows)),
                 "_offset" => Arc::new(Int64Array::from_iter_values(taken.offsets.iter().map(|offset| *offset as i64))),
                 "_timestamp" => taken.times(),
-                "_key" => Arc::new(taken.keys.finish_cloned()),
+                "_key" => Arc::new(taken.keys.finish()),
                 _ => taken.headers(&self.wishes.headers),
             }
         };
@@ -282,9 +282,9 @@ impl Taken {
         cast(&times.finish().with_timezone("UTC"), &micros).expect("times are times")
     }
 
-    fn headers(&self, names: &[String]) -> ArrayRef {
+    fn headers(&mut self, names: &[String]) -> ArrayRef {
         let fields: Fields = names.iter().map(|name| Field::new(name, DataType::Utf8, true)).collect();
-        let columns = self.headers.iter().map(|values| Arc::new(values.finish_cloned()) as ArrayRef).collect();
+        let columns = self.headers.iter_mut().map(|values| Arc::new(values.finish()) as ArrayRef).collect();
         Arc::new(StructArray::new(fields, columns, None))
     }
 }
