@@ -73,25 +73,33 @@ pub fn port<Request, Reply>(
     (OperatorEnd { requests, replies }, TokioEnd { requests: asked, replies: replying })
 }
 
-/// The bytes that a process may hold between fetching and storing.
+/// The bytes that a process may hold.
 ///
 /// What is about to be fetched waits for room; what is already inside takes what it needs at once, if need be into
 /// overdraft, and fetching waits until that is paid back. A single batch larger than the whole budget passes when nothing
-/// else is held, so that nothing can wait for ever.
+/// else is held, so that nothing can wait for ever. Standing bytes (the totals of averages) are not given back while the run
+/// lasts: they leave less for reading, and reading never waits for them.
 #[derive(Clone)]
 pub struct Budget(Arc<Ledger>);
 
 struct Ledger {
     size: i64,
-    held: Mutex<i64>,
+    held: Mutex<Bytes>,
     given_back: Notify,
+}
+
+#[derive(Clone, Copy, Default)]
+struct Bytes {
+    all: i64,
+    /// Those of them that stand.
+    standing: i64,
 }
 
 impl Budget {
     /// A budget of `size` bytes.
     pub fn new(size: usize) -> Self {
         let size = i64::try_from(size).unwrap_or(i64::MAX);
-        Budget(Arc::new(Ledger { size, held: Mutex::new(0), given_back: Notify::new() }))
+        Budget(Arc::new(Ledger { size, held: Mutex::default(), given_back: Notify::new() }))
     }
 
     /// Takes `bytes` once there is room.
@@ -100,8 +108,8 @@ impl Budget {
             let given_back = self.0.given_back.notified();
             {
                 let mut held = self.0.held();
-                if *held <= 0 || *held + bytes as i64 <= self.0.size {
-                    return self.hold(&mut held, bytes);
+                if held.all <= held.standing || held.all + bytes as i64 <= self.0.size {
+                    return self.hold(&mut held, bytes, false);
                 }
             }
             given_back.await;
@@ -110,30 +118,38 @@ impl Budget {
 
     /// The bytes that are held now.
     pub fn held(&self) -> i64 {
-        *self.0.held()
+        self.0.held().all
     }
 
-    fn hold(&self, held: &mut i64, bytes: usize) -> Permit {
-        *held += bytes as i64;
-        Permit::of(Share { ledger: self.0.clone(), bytes: AtomicI64::new(bytes as i64) })
+    fn hold(&self, held: &mut Bytes, bytes: usize, stands: bool) -> Permit {
+        held.all += bytes as i64;
+        held.standing += if stands { bytes as i64 } else { 0 };
+        Permit::of(Share { ledger: self.0.clone(), bytes: AtomicI64::new(bytes as i64), stands })
     }
 }
 
 impl Reserve for Budget {
     fn reserve(&self, bytes: usize) -> Permit {
-        self.hold(&mut self.0.held(), bytes)
+        self.hold(&mut self.0.held(), bytes, false)
+    }
+
+    fn stand(&self, bytes: usize) -> Permit {
+        self.hold(&mut self.0.held(), bytes, true)
     }
 }
 
 impl Ledger {
-    fn held(&self) -> MutexGuard<'_, i64> {
+    fn held(&self) -> MutexGuard<'_, Bytes> {
         self.held.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl Ledger {
-    fn give_back(&self, bytes: i64) {
-        *self.held() -= bytes;
+    fn give_back(&self, bytes: i64, stood: bool) {
+        let mut held = self.held();
+        held.all -= bytes;
+        held.standing -= if stood { bytes } else { 0 };
+        drop(held);
         self.given_back.notify_waiters();
     }
 }
@@ -142,6 +158,7 @@ impl Ledger {
 struct Share {
     ledger: Arc<Ledger>,
     bytes: AtomicI64,
+    stands: bool,
 }
 
 impl Held for Share {
@@ -149,14 +166,14 @@ impl Held for Share {
         let kept = i64::try_from(bytes).unwrap_or(i64::MAX);
         let before = self.bytes.fetch_min(kept, Ordering::Relaxed);
         if before > kept {
-            self.ledger.give_back(before - kept);
+            self.ledger.give_back(before - kept, self.stands);
         }
     }
 }
 
 impl Drop for Share {
     fn drop(&mut self) {
-        self.ledger.give_back(*self.bytes.get_mut());
+        self.ledger.give_back(*self.bytes.get_mut(), self.stands);
     }
 }
 
@@ -222,6 +239,24 @@ mod tests {
         shared.keep(50);
         assert_eq!(budget.held(), 30);
         drop((permit, shared));
+        assert_eq!(budget.held(), 0);
+    }
+
+    #[tokio::test]
+    async fn what_stands_leaves_less_room_and_is_never_waited_for() {
+        let budget = Budget::new(100);
+        let standing = budget.stand(70);
+        let first = budget.take(30).await;
+        let waiting = tokio::spawn({
+            let budget = budget.clone();
+            async move { budget.take(40).await }
+        });
+        tokio::task::yield_now().await;
+        assert!(!waiting.is_finished());
+        drop(first);
+        let alone = waiting.await.unwrap();
+        assert_eq!(budget.held(), 110, "one batch at a time passes, however much stands");
+        drop((standing, alone));
         assert_eq!(budget.held(), 0);
     }
 

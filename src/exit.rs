@@ -39,6 +39,14 @@ pub enum Fatal {
          A newer start of this pipeline is at work; this process has stopped and lost nothing. Nothing needs to be done."
     )]
     Fenced { store: String, commit: u64, ours: u64, theirs: u64 },
+    #[error(
+        "generation {generation} of this pipeline is at work in {store}, and --take-over=never leaves it alone.\n\
+         This start has changed nothing. Stop the other one first, or start with --take-over=always to fence it out"
+    )]
+    Owned { store: String, generation: u64 },
+    /// The pipeline file does not go with what is there.
+    #[error("{0}")]
+    Usage(String),
     #[error(transparent)]
     Source(#[from] SourceError),
     #[error(transparent)]
@@ -67,7 +75,8 @@ impl Fatal {
     /// The exit code it ends the process with.
     pub fn exit(&self) -> Exit {
         match self {
-            Fatal::Fenced { .. } => Exit::Fenced,
+            Fatal::Fenced { .. } | Fatal::Owned { .. } => Exit::Fenced,
+            Fatal::Usage(_) => Exit::Usage,
             Fatal::Source(SourceError::Gone { .. }) => Exit::Gone,
             Fatal::PeerLost { .. } | Fatal::NotFormed { .. } => Exit::PeerLost,
             Fatal::Left { exit, .. } => *exit,

@@ -15,8 +15,9 @@
 //! | commit, publish | `commit` | [`log`] |
 //!
 //! [`pipeline`] puts the operators together, and is the one place that does; [`bridge`] is the only crossing between timely
-//! and tokio; [`cluster`] makes one of many processes; [`memory`] divides what a process may hold; [`config`] turns the TOML
-//! file into checked types; [`cli`] has a file per command.
+//! and tokio; [`cluster`] makes one of many processes; [`memory`] divides what a process may hold; [`threads`] and [`panics`] see to
+//! it that no run waits for a thread that is not there; [`config`] turns the TOML file into checked types; [`cli`] has a file
+//! per command.
 
 pub mod bridge;
 pub mod cli;
@@ -29,10 +30,12 @@ pub mod expression;
 pub mod functions;
 pub mod log;
 pub mod memory;
+pub mod panics;
 pub mod pipeline;
 pub mod retry;
 pub mod run;
 pub mod schemas;
 pub mod stages;
 pub mod tasks;
+pub mod threads;
 pub mod totals;

@@ -8,7 +8,8 @@
 //! Only where batches go from process to process are there guests, and only a client with a mind of its own (librdkafka)
 //! fetches ahead. What is lent counts as own until it is given back. What must stay true: own bytes, those ahead and all
 //! shares together are never more than `[limits] memory`; all that a process may have lent
-//! and all its open files leave some of its own, so that it goes on reading while those who borrowed are slow.
+//! and all its open files leave some of its own, so that it goes on reading while those who borrowed are slow. So do
+//! open files and the totals of averages, which may take a little less than half: the rest is always for reading.
 
 use crate::config::{Config, Exchange, Source};
 
@@ -20,6 +21,8 @@ const AHEAD: usize = 8;
 const USUAL: usize = 4 << 20;
 /// The part of its own memory that open files may hold.
 const OPEN_FILES: usize = 2;
+/// The part of its own memory that the totals of averages may take, in thirty-seconds.
+const AVERAGES: usize = 15;
 
 /// A process's memory, divided.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -52,6 +55,11 @@ impl Memory {
     /// The bytes that open files may hold.
     pub fn open_files(self) -> usize {
         self.own / OPEN_FILES
+    }
+
+    /// The bytes that the totals of averages may take.
+    pub fn averages(self) -> usize {
+        self.own / 32 * AVERAGES
     }
 
     /// What is to be said where batches can hardly be lent, though that was asked for.
@@ -101,6 +109,7 @@ mod tests {
             let guests = memory.share * (processes - 1);
             assert!(memory.own + guests <= 64 << 20);
             assert!(guests + memory.open_files() < memory.own, "nothing is left to read with");
+            assert!(memory.averages() + memory.open_files() < memory.own, "nothing is left to read with");
         }
     }
 

@@ -11,11 +11,12 @@
 //! Every worker builds the same dataflow; what differs is which splits it is given, and that worker 0 decides and commits.
 //! Only what goes into `commit` and the pre-aggregated averages crosses between workers unless more is asked for.
 
+use std::collections::BTreeMap;
 use std::rc::Rc;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use millstream_operators::average::{Averager, Change, averages};
+use millstream_operators::average::{AverageFailure, Averager, Change, Room, averages};
 use millstream_operators::commit::{CommitRequest, Item, Sealed, commit};
 use millstream_operators::control::{Control, DeskOptions};
 use millstream_operators::decode::DecodeStream;
@@ -23,9 +24,9 @@ use millstream_operators::encode::{EncodeOptions, Encoder, PathLimit, encode, li
 use millstream_operators::enrich::enrich;
 use millstream_operators::ingest::{EpochMeter, ingest};
 use millstream_operators::port::Queues;
-use millstream_operators::protocol::State;
 use millstream_operators::protocol::assign::Bounds;
 use millstream_operators::protocol::recover::Place;
+use millstream_operators::protocol::{AverageTotals, State};
 use millstream_operators::spread::{Lending, spread};
 use millstream_operators::stage::{Staged, stage};
 use millstream_operators::validate::validate;
@@ -57,8 +58,12 @@ pub struct Plan {
     pub processes: usize,
     pub stages: Stages,
     pub bounds: Bounds,
-    /// The claimed log: where to go on from.
+    /// The claimed log: where to go on from. Its averages stand apart.
     pub state: State,
+    /// The totals of averages to go on from. The worker that restores them takes them, and they are held no longer.
+    pub averages: Mutex<AverageTotals>,
+    /// The memory that averages may take.
+    pub room: Arc<Room>,
     pub committing: Committing,
     pub budget: Budget,
     /// What this process has lent to the others.
@@ -70,6 +75,12 @@ pub struct Plan {
     pub tokio: Handle,
     /// Cancelled when the run is to end early.
     pub stop: CancellationToken,
+}
+
+impl Plan {
+    fn take_averages(&self) -> AverageTotals {
+        std::mem::take(&mut self.averages.lock().unwrap_or_else(PoisonError::into_inner))
+    }
 }
 
 /// A worker's dataflow, running.
@@ -106,10 +117,12 @@ impl Flow {
 }
 
 fn control(worker: &mut Worker, plan: &Arc<Plan>, first: u64) -> Rc<Control> {
+    let source = plan.committing.source.clone();
     let options = DeskOptions {
         bounds: plan.bounds,
-        concurrency: plan.committing.source.concurrency(),
-        committed: plan.state.positions.clone(),
+        concurrency: source.concurrency(),
+        committed: if worker.index() == 0 { plan.state.positions.clone() } else { BTreeMap::new() },
+        exhausted: Box::new(move |split, at| source.is_exhausted(split, at)),
     };
     Control::build(worker, first, options, |worker, address| {
         let plan = plan.clone();
@@ -161,6 +174,8 @@ impl Parts {
             memory: plan.open_files / (peers / plan.processes),
             worker,
             generation: plan.state.generation,
+            log: plan.state.log,
+            kind: place,
             ..options
         };
         let data = of(Place::Data, plan.stages.data_options(reserve.clone()));
@@ -199,10 +214,11 @@ impl Parts {
         let (rows, too_long) = limit_paths(enriched, self.limit);
         let refused = scope.concatenate([undecoded, invalid, failed, too_long]);
         let known = Known::new(&self.averager);
-        let restored = if scope.index() == 0 { known.restored(&plan.state.averages) } else { Vec::new() };
+        let restored = if scope.index() == 0 { plan.take_averages() } else { AverageTotals::default() };
+        let restored = known.clone().into_restored(restored);
         let trouble = plan.committing.trouble.clone();
-        let failed = move |error: arrow::error::ArrowError| trouble.report(Fatal::Failed(error.to_string()));
-        let changes = averages(rows.clone(), self.averager, restored, first, failed);
+        let failed = move |failure: AverageFailure| trouble.report(Fatal::Failed(failure.to_string()));
+        let changes = averages(rows.clone(), self.averager, restored, first, plan.room.clone(), failed);
         let items = [
             staged(scope, plan, Place::Data, rows, self.data).map(Item::Staged),
             staged(scope, plan, Place::Rejects, refused, self.rejects).map(Item::Staged),

@@ -11,9 +11,13 @@
 use std::any::Any;
 use std::collections::BTreeSet;
 use std::io;
-use std::sync::Arc;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex};
+use std::thread;
 
+use futures::future::BoxFuture;
 use millstream_operators::Split;
+use millstream_operators::average::Room;
 use millstream_operators::ingest::EpochMeter;
 use millstream_operators::protocol::assign::{Bounds, Coordinator, Start};
 use millstream_operators::protocol::{Commit, State};
@@ -24,20 +28,37 @@ use timely::communication::allocator::{AllocatorBuilder, ProcessBuilder};
 use timely::execute::execute_from;
 use timely::{CommunicationConfig, WorkerConfig};
 use tokio::runtime::Handle;
+use tokio::sync::oneshot;
 use tokio_util::sync::CancellationToken;
 
 use crate::bridge::{Budget, Trouble};
 use crate::clock::Clock;
 use crate::cluster::{Cluster, Introduction, Member, News, Pipe, Seat};
+use crate::config::{Config, Location};
 use crate::connector::{Source, Store, StoreError, registry};
 use crate::exit::{Exit, Fatal};
-use crate::log::claim::{Claimant, claim};
-use crate::log::committer::{Committing, LEAST_SNAPSHOT, OnCommit};
-use crate::log::{Places, backfill, lost, read, recover};
+use crate::log::claim::{Accept, Claimant, claim, pins};
+use crate::log::committer::{Committing, OnCommit, Worth};
+use crate::log::owner::TakeOver;
+use crate::log::{Places, backfill, ending, lost, read, recover};
 use crate::memory::Memory;
+use crate::panics;
 use crate::pipeline::{Flow, Plan};
 use crate::stages::Stages;
+use crate::threads::NotGranted;
 use crate::totals::Known;
+
+/// Makes the source of a definition.
+pub type Sources = Arc<dyn Fn(&Stages) -> BoxFuture<'static, Result<Arc<dyn Source>, Fatal>> + Send + Sync>;
+
+/// Sources as the pipeline file names them.
+pub fn sources(bounds: Bounds, clock: &Clock) -> Sources {
+    let clock = clock.clone();
+    Arc::new(move |stages| {
+        let (config, origin, clock) = (stages.config().clone(), stages.origin().to_vec(), clock.clone());
+        Box::pin(async move { registry::source(&config, &origin, bounds, &clock).await })
+    })
+}
 
 /// How to run.
 #[derive(Clone)]
@@ -48,6 +69,10 @@ pub struct Options {
     /// Unique to this start.
     pub writer: String,
     pub on_commit: OnCommit,
+    /// What would otherwise stop the start.
+    pub accept: BTreeSet<Accept>,
+    pub take_over: TakeOver,
+    pub sources: Sources,
     /// Cancelled to end early: commit what there is, and leave.
     pub stop: CancellationToken,
 }
@@ -64,29 +89,52 @@ pub struct Ready {
 
 /// Connects to the sink and the source.
 async fn connect(stages: &Stages, options: &Options) -> Result<(Places, Arc<dyn Source>), Fatal> {
-    let config = stages.config();
-    let places = places(stages).await?;
-    let source = registry::source(config, stages.origin(), options.bounds, &options.clock).await?;
-    Ok((places, source))
+    Ok((places(stages).await?, (options.sources)(stages).await?))
 }
 
 /// Where a pipeline's output lies.
 pub async fn places(stages: &Stages) -> Result<Places, Fatal> {
     let config = stages.config();
+    check_apart(config)?;
     let (data, rejects) = (registry::store(&config.sink.location).await?, registry::store(&config.rejects).await?);
     Ok(Places { data, rejects })
+}
+
+/// Rejects that lie in the sink by way of a link would be read as data.
+fn check_apart(config: &Config) -> Result<(), Fatal> {
+    let of = |location: &Location| location.s3().is_none().then(|| real_path(Path::new(location.path.as_str())));
+    let (Some(sink), Some(rejects)) = (of(&config.sink.location), of(&config.rejects)) else { return Ok(()) };
+    if !rejects.starts_with(&sink) {
+        return Ok(());
+    }
+    Err(Fatal::Usage(format!(
+        "[rejects] path {:?} leads into the sink {:?} (a link?), where readers would take rejects for data; choose a path \
+         beside it",
+        config.rejects.path, config.sink.location.path
+    )))
+}
+
+/// A path without links, as far as it is there.
+fn real_path(path: &Path) -> PathBuf {
+    match (path.canonicalize(), path.parent(), path.file_name()) {
+        (Ok(real), _, _) => real,
+        (Err(_), Some(parent), Some(name)) if parent != Path::new("") => real_path(parent).join(name),
+        (Err(_), _, _) => std::path::absolute(path).unwrap_or_else(|_| path.to_owned()),
+    }
 }
 
 /// Who would read what if the pipeline were started now with so many workers, by a look at log and source. Claims nothing.
 pub async fn foresee(stages: &Stages, options: &Options) -> Result<Foreseen, Fatal> {
     let (places, source) = connect(stages, options).await?;
     let mut state = read::state(&*places.data, read::end(&*places.data).await?).await?;
-    let who = claimant(stages, options, &*source)?;
-    let claim = state.claim(&who.writer, &who.pipeline, &options.clock.text(), &who.averages, &who.pin);
+    let who = claimant(stages, options)?;
+    let pins = pins(&*source, &state).await?;
+    let claim = state.claim(who.claim(&options.clock, pins, Vec::new()));
     state.apply(&claim, 0).map_err(|broken| Fatal::Log(broken.to_string()))?;
     source.goes_on_from(&state);
     let found = source.discover().await?.splits;
     let names = found.iter().map(|split| split.name.clone()).collect();
+    // Splits without anything new are shown too, with the position they stand at.
     let mut desk = Coordinator::new(options.workers, source.concurrency(), options.bounds, state.positions);
     Ok(Foreseen { starts: desk.discovered(found, false), splits: names })
 }
@@ -109,8 +157,15 @@ pub async fn begin(
     for warning in places.data.warnings().await {
         tracing::warn!("{warning}");
     }
-    let who = claimant(stages, options, &*source)?;
-    let mut state = claim(&*places.data, &who, &options.clock).await?;
+    for store in [&places.data, &places.rejects] {
+        match store.remove_leftovers().await {
+            Ok(0) => {}
+            Ok(files) => tracing::info!(store = store.name(), files, "leftovers of killed processes were removed"),
+            Err(error) => tracing::warn!(%error, "leftovers of killed processes stay until the next start"),
+        }
+    }
+    let who = claimant(stages, options)?;
+    let mut state = claim(&*places.data, &*source, &who, &options.clock).await?;
     source.goes_on_from(&state);
     let recovered = recover::recover(&places, &state).await?;
     tracing::info!(
@@ -121,11 +176,10 @@ pub async fn begin(
         lost = recovered.lost.len(),
         "the log is claimed"
     );
-    state.published = state.commit;
     if !recovered.lost.is_empty() {
-        let again =
-            lost::write_again(stages, &places, &*source, &who, &mut state, &options.clock, recovered.lost).await;
-        match again {
+        let (source, sources, clock) = (source.clone(), &options.sources, &options.clock);
+        let around = lost::Replaying { stages, places: &places, source, sources, who: &who, clock };
+        match lost::write_again(&around, &mut state, recovered.lost).await {
             // An upload of ours that is gone was taken by a newer start, if there is one.
             Err(fatal @ Fatal::Store(StoreError::NoSuchUpload { .. })) => {
                 return Err(read::fenced_or(&*places.data, state.generation, fatal).await);
@@ -133,23 +187,32 @@ pub async fn begin(
             settled => settled?,
         }
     }
+    state.published = state.commit;
     backfill::backfill(stages, &places, &who, &mut state, &options.clock).await?;
+    ending::recovered(&*places.data, &state).await;
     read::leave_hint(&*places.data, state.commit).await;
     Ok(Ready { seat: Seat::ALONE, places, source, who, state })
 }
 
-fn claimant(stages: &Stages, options: &Options, source: &dyn Source) -> Result<Claimant, Fatal> {
+fn claimant(stages: &Stages, options: &Options) -> Result<Claimant, Fatal> {
+    Ok(Claimant { accept: options.accept.clone(), take_over: options.take_over, ..inspector(stages, &options.writer)? })
+}
+
+/// Somebody who looks at the log as a start would, and claims nothing.
+pub fn inspector(stages: &Stages, writer: &str) -> Result<Claimant, Fatal> {
     let averager = stages.averager().map_err(|errors| Fatal::Failed(errors.to_string()))?;
     Ok(Claimant {
-        writer: options.writer.clone(),
+        writer: writer.to_owned(),
         pipeline: stages.config().name.as_str().to_owned(),
+        definition: stages.config().definition(),
         averages: Known::new(&averager).definitions(),
-        pin: source.pins(),
+        accept: BTreeSet::new(),
+        take_over: TakeOver::default(),
     })
 }
 
 /// What the workers of a process need.
-pub fn plan(stages: &Stages, options: &Options, ready: Ready, trouble: Trouble, tokio: Handle) -> Plan {
+pub fn plan(stages: &Stages, options: &Options, mut ready: Ready, trouble: Trouble, tokio: Handle) -> Plan {
     let config = stages.config();
     let Seat { process, processes } = ready.seat;
     let memory = Memory::of(config, processes);
@@ -161,6 +224,8 @@ pub fn plan(stages: &Stages, options: &Options, ready: Ready, trouble: Trouble, 
         processes,
         stages: stages.clone(),
         bounds: options.bounds,
+        averages: Mutex::new(std::mem::take(&mut ready.state.averages)),
+        room: Arc::new(Room::new(Arc::new(budget.clone()), memory.averages(), stages.averages().len())),
         state: ready.state,
         committing: Committing {
             places: ready.places,
@@ -169,7 +234,7 @@ pub fn plan(stages: &Stages, options: &Options, ready: Ready, trouble: Trouble, 
             clock: options.clock.clone(),
             trouble,
             on_commit: options.on_commit.clone(),
-            least_snapshot: LEAST_SNAPSHOT,
+            worth: Worth::default(),
         },
         lending: Arc::new(Lending::new(process, options.workers, memory.share, Arc::new(budget.clone()))),
         budget,
@@ -197,13 +262,13 @@ pub async fn run(stages: &Stages, options: &Options) -> Result<(), Fatal> {
         1 => Workers::Alone(CommunicationConfig::Thread),
         workers => Workers::Alone(CommunicationConfig::Process(workers)),
     };
-    let (trouble, log) = (Trouble::default(), ready.places.data.clone());
+    let (trouble, log, generation) = (Trouble::default(), ready.places.data.clone(), ready.state.generation);
     let plan = Arc::new(plan(stages, options, ready, trouble.clone(), Handle::current()));
-    let working = tokio::task::spawn_blocking(move || work(workers, &plan));
+    let working = at_work(workers, plan)?;
     tokio::select! {
         biased;
         fatal = trouble.wait() => Err(fatal),
-        worked = working => settled(worked, &trouble, &*log).await,
+        worked = working => settled(worked, &trouble, &*log, generation).await,
     }
 }
 
@@ -252,10 +317,11 @@ async fn take_part(stages: &Stages, options: &Options, cluster: &mut Cluster) ->
     };
     let Some((ready, pipes)) = begun else { return Ok(Part::None) };
     let (trouble, log, process) = (Trouble::default(), ready.places.data.clone(), cluster.seat().process);
+    let generation = ready.state.generation;
     tracing::info!(process, processes = pipes.len(), generation = ready.state.generation, "the cluster is at work");
     let plan = Arc::new(plan(stages, options, ready, trouble.clone(), Handle::current()));
     let workers = Workers::Together { threads: options.workers, process, pipes };
-    let mut working = tokio::task::spawn_blocking(move || work(workers, &plan));
+    let mut working = at_work(workers, plan)?;
     let mut asked = process == 0;
     let worked = loop {
         tokio::select! {
@@ -273,7 +339,7 @@ async fn take_part(stages: &Stages, options: &Options, cluster: &mut Cluster) ->
         }
     };
     match process {
-        0 => settled(worked, &trouble, &*log).await?,
+        0 => settled(worked, &trouble, &*log, generation).await?,
         _ => ended(worked, &trouble)?,
     }
     let (sent, received) = (cluster.traffic().sent(), cluster.traffic().received());
@@ -305,26 +371,32 @@ async fn begin_together(
     } else {
         let Some(terms) = cluster.terms().await? else { return Ok(None) };
         source.goes_on_from(&terms.state);
-        let who = claimant(stages, options, &*source)?;
+        let who = claimant(stages, options)?;
         Ready { seat: cluster.seat(), places, source, who, state: terms.state }
     };
     Ok(cluster.joined().await?.map(|pipes| (ready, pipes)))
 }
 
-type Worked = Result<Result<(), Fatal>, tokio::task::JoinError>;
+type Worked = Result<Result<(), Fatal>, oneshot::error::RecvError>;
 
 /// How the workers of this process have ended.
 fn ended(worked: Worked, trouble: &Trouble) -> Result<(), Fatal> {
-    worked.map_err(|broken| Fatal::Failed(format!("the workers broke off: {broken}")))??;
+    worked.map_err(|_| Fatal::Failed(panics::DEFECT.to_owned()))??;
     // Trouble that came with the last step is trouble all the same.
     trouble.look().map_or(Ok(()), Err)
 }
 
-/// The same where the log is this process's to write.
-async fn settled(worked: Worked, trouble: &Trouble, log: &dyn Store) -> Result<(), Fatal> {
+/// The same where the log is this process's to write: all is committed and published.
+async fn settled(worked: Worked, trouble: &Trouble, log: &dyn Store, generation: u64) -> Result<(), Fatal> {
     ended(worked, trouble)?;
-    read::leave_hint(log, read::end(log).await?).await;
-    Ok(())
+    match ending::clean(log, generation).await {
+        // All is committed and visible: a store that is away now costs the next start some looks, nothing more.
+        Err(Fatal::Store(error)) if error.can_retry() => {
+            tracing::warn!(%error, "the log was not tidied up at the end");
+            Ok(())
+        }
+        tidied => tidied,
+    }
 }
 
 /// The worker threads of a process.
@@ -347,10 +419,24 @@ impl Workers {
     }
 }
 
+fn not_started(error: impl std::fmt::Display) -> Fatal {
+    Fatal::Failed(format!("the worker threads cannot be started: {error}. {}", NotGranted::HINT))
+}
+
+/// Starts the workers, from a thread that waits for them. It is none of the runtime's: those are few, and for short calls.
+fn at_work(workers: Workers, plan: Arc<Plan>) -> Result<oneshot::Receiver<Result<(), Fatal>>, Fatal> {
+    let (tell, told) = oneshot::channel();
+    let working = thread::Builder::new().name("workers".to_owned()).spawn(move || {
+        // Whoever started them may have gone.
+        let _ = tell.send(work(workers, &plan));
+    });
+    working.map_err(not_started)?;
+    Ok(told)
+}
+
 /// The worker threads, until all is committed and published.
 fn work(workers: Workers, plan: &Arc<Plan>) -> Result<(), Fatal> {
-    let failed = |error: io::Error| Fatal::Failed(format!("the workers do not start: {error}"));
-    let (builders, others) = workers.allocators().map_err(failed)?;
+    let (builders, others) = workers.allocators().map_err(not_started)?;
     let plan = plan.clone();
     let guards = execute_from(builders, others, WorkerConfig::default(), move |worker| -> Result<(), Fatal> {
         let _watch = Watch(plan.committing.trouble.clone());
@@ -358,7 +444,7 @@ fn work(workers: Workers, plan: &Arc<Plan>) -> Result<(), Fatal> {
         while flow.turn(worker, None) {}
         Ok(())
     });
-    for result in guards.map_err(Fatal::Failed)?.join() {
+    for result in guards.map_err(not_started)?.join() {
         result.map_err(Fatal::Failed)??;
     }
     Ok(())
@@ -370,9 +456,7 @@ struct Watch(Trouble);
 impl Drop for Watch {
     fn drop(&mut self) {
         if std::thread::panicking() {
-            let problem = "a worker broke off; what it said stands above. This is a defect of millstream, and nothing \
-                           committed is affected. Please report it";
-            self.0.report(Fatal::Failed(problem.to_owned()));
+            self.0.report(Fatal::Failed(panics::DEFECT.to_owned()));
         }
     }
 }

@@ -5,9 +5,10 @@
 
 use std::collections::BTreeMap;
 
-use chrono::DateTime;
-use millstream_operators::average::{AverageKey, AverageSpec, Averager, Bucket, Change, Totals, Unit};
-use millstream_operators::protocol::{AverageId, Total};
+use millstream_operators::average::{
+    AverageKey, AverageSpec, Averager, Bucket, Change, Totals, Unit, keep, start_of_text,
+};
+use millstream_operators::protocol::{AverageId, AverageTotals, Total};
 
 /// The averages of a pipeline, with the units that their sums are counted in.
 #[derive(Clone, Debug, Default)]
@@ -52,8 +53,18 @@ impl Known {
     }
 
     /// The totals of the log that this pipeline still keeps, as the dataflow takes them.
-    pub fn restored(&self, totals: &BTreeMap<AverageId, Total>) -> Vec<(AverageKey, Totals)> {
-        totals.iter().filter_map(|(id, total)| self.read(id, total)).collect()
+    pub fn restored(&self, totals: &AverageTotals) -> Vec<(AverageKey, Totals)> {
+        totals.iter().filter_map(|(id, total)| self.read(&id, &total)).collect()
+    }
+
+    /// The same one after the other: what was taken from the iterator is held no longer.
+    pub fn into_restored(self, totals: AverageTotals) -> impl Iterator<Item = (AverageKey, Totals)> + 'static {
+        totals.into_iter().filter_map(move |(id, total)| self.read(&id, &total))
+    }
+
+    /// How long the buckets of each average are kept, in microseconds: those alone that are not kept for ever.
+    pub fn keeps(&self) -> impl Iterator<Item = (&str, i64)> {
+        self.0.iter().filter_map(|(spec, _)| Some((spec.name.as_str(), spec.keep?)))
     }
 
     fn read(&self, id: &AverageId, total: &Total) -> Option<(AverageKey, Totals)> {
@@ -62,10 +73,15 @@ impl Known {
         let by = Bucket::from_name(&id.by).filter(|by| spec.by.contains(by))?;
         let from = match &id.from {
             None => 0,
-            Some(from) => micros(from)?,
+            Some(from) => start_of_text(from)?,
         };
         let key = AverageKey { average: u16::try_from(average).ok()?, by, from, group: id.group.clone() };
         Some((key, (unit.parse(&total.sum)?, total.count)))
+    }
+
+    /// Whether this pipeline has the average of that bucket.
+    pub fn has(&self, id: &AverageId) -> bool {
+        self.named(&id.average).is_some_and(|(spec, _)| spec.by.iter().any(|by| by.name() == id.by))
     }
 
     /// The mean of a total, where this pipeline keeps its average.
@@ -79,12 +95,6 @@ impl Known {
 fn definition(spec: &AverageSpec) -> String {
     let by: Vec<&str> = spec.by.iter().map(|by| by.name()).collect();
     let time = spec.time.as_deref().unwrap_or("");
-    format!("of {} by {} time {time} group {}", spec.of, by.join(","), spec.group.join(","))
-}
-
-fn micros(text: &str) -> Option<i64> {
-    match text.strip_suffix("us") {
-        Some(micros) => micros.parse().ok(),
-        None => DateTime::parse_from_rfc3339(text).ok().map(|time| time.timestamp_micros()),
-    }
+    let text = format!("of {} by {} time {time} group {}", spec.of, by.join(","), spec.group.join(","));
+    keep::stated(&text, spec.keep)
 }

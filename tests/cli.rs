@@ -7,6 +7,10 @@
 
 #[path = "cli/folder.rs"]
 mod folder;
+#[path = "cli/gone.rs"]
+mod gone;
+#[path = "cli/limits.rs"]
+mod limits;
 #[path = "cli/mistakes.rs"]
 mod mistakes;
 #[path = "cli/shapes.rs"]

@@ -341,7 +341,7 @@ user = { id = "string" }
 path = "out"
 "#,
         r#"pipeline.toml:4: [source] path: "http://x" is of no kind that this build can reach; write a folder or s3://bucket/prefix
-pipeline.toml:5: [source] interval: 5 is not a duration; write it with its unit, as 500ms, 30s or 1h30m"#,
+pipeline.toml:5: [source] interval: 5 is not a duration; write it with its unit, as 500ms, 30s, 1h30m or 90 days"#,
     );
     says(
         r#"name = "a"
@@ -511,6 +511,15 @@ tiem = "x"
 [[average]]
 of = "t"
 by = []
+[[average]]
+name = "kept"
+of = "t"
+keep = "ninety days"
+max_groups = 0
+[[average]]
+name = "folded"
+of = "t"
+keep = "90 days"
 "#,
         r#"pipeline.toml:10: [[average]] time: is missing: an average by hour or day needs a column to tell them from; write time = "…"
 pipeline.toml:11: [[average]] of: "user.id" is a field in a column; make it one with [enrich] user_id = "user.id"
@@ -520,7 +529,10 @@ pipeline.toml:13: [[average]] group: "usr" is no column; did you mean "user"?
 pipeline.toml:13: [[average]] group: "t" is there twice
 pipeline.toml:16: [[average]] has no key "tiem"; did you mean "time"?
 pipeline.toml:17: [[average]] name: there is an average called "t" already; give one of them a name of its own
-pipeline.toml:19: [[average]] by: is empty; write at least one of "overall", "hour", "day""#,
+pipeline.toml:19: [[average]] by: is empty; write at least one of "overall", "hour", "day"
+pipeline.toml:23: [[average]] keep: "ninety days" is not a duration; write it with its unit, as 500ms, 30s, 1h30m or 90 days
+pipeline.toml:24: [[average]] max_groups: 0 is not a whole number of 1 or more
+pipeline.toml:28: [[average]] keep: folds away old hours and days, and this average has neither; write by = ["hour"] or "day", or take it out"#,
     );
 }
 
@@ -631,7 +643,7 @@ memory = "1MiB"
 [observe]
 listen = "9464"
 "#,
-        r#"pipeline.toml:11: [epoch] interval: 30 is not a duration; write it with its unit, as 500ms, 30s or 1h30m
+        r#"pipeline.toml:11: [epoch] interval: 30 is not a duration; write it with its unit, as 500ms, 30s, 1h30m or 90 days
 pipeline.toml:12: [epoch] max_bytes: "${SECRET}" is not a size of at least one byte; write it as 64MiB, 10MB or plain bytes
 pipeline.toml:15: [limits] depth: 0 is not a whole number of 1 or more
 pipeline.toml:16: [limits] memory: is less than one record may take; make it at least [limits] record

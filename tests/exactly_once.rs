@@ -20,5 +20,7 @@ mod hostile;
 mod kills;
 #[path = "exactly_once/stops.rs"]
 mod stops;
+#[path = "exactly_once/surroundings.rs"]
+mod surroundings;
 #[path = "exactly_once/zombies.rs"]
 mod zombies;

@@ -60,6 +60,11 @@ impl Permit {
 pub trait Reserve: Send + Sync {
     /// Takes `bytes` now.
     fn reserve(&self, bytes: usize) -> Permit;
+
+    /// Takes `bytes` now, for what stays as long as the run: fetching never waits for these to come back.
+    fn stand(&self, bytes: usize) -> Permit {
+        self.reserve(bytes)
+    }
 }
 
 /// No budget at all: everything is given. For tests, and for the few rows of a looking command.

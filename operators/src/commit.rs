@@ -84,14 +84,18 @@ impl Draft {
     }
 
     /// A split may have been read by two workers in one epoch, one after the other.
-    fn add_progress(&mut self, Progress { split, at, records, done }: Progress) {
-        let next = SplitProgress { at, records, done };
+    fn add_progress(&mut self, Progress { split, at, records, digest, done }: Progress) {
+        let next = SplitProgress { at, records, digest: (records > 0).then_some(digest), done };
         match self.positions.get_mut(&split) {
             None => {
                 self.positions.insert(split, next);
             }
             Some(known) => {
                 known.records += next.records;
+                known.digest = match (known.digest, next.digest) {
+                    (Some(one), Some(other)) => Some(one + other),
+                    (one, other) => one.or(other),
+                };
                 known.done |= next.done;
                 if !next.at.precedes(&known.at) {
                     known.at = next.at;
@@ -163,9 +167,34 @@ mod tests {
     use timely::dataflow::channels::ContainerBytes;
 
     use super::*;
+    use crate::digest::RecordDigest;
     use crate::position::Position;
     use crate::protocol::commit::Range;
     use crate::reject::Stage;
+
+    /// An epoch that lost a record, or has one twice, is never asked for.
+    #[test]
+    fn an_epoch_that_does_not_add_up_is_told() {
+        let file = |rows| FileRecord { rows, ..FileRecord::default() };
+        let progress = |records| Progress {
+            split: "s".into(),
+            at: Position::at(9),
+            records,
+            digest: RecordDigest::default(),
+            done: false,
+        };
+        let draft = |read, rows, refused| {
+            let mut draft = Draft::default();
+            draft.add(Item::Progress(progress(read)));
+            draft.add(Item::Staged(Staged { place: Place::Data, file: file(rows) }));
+            draft.add(Item::Staged(Staged { place: Place::Rejects, file: file(refused) }));
+            draft.problem()
+        };
+        assert_eq!(draft(5, 3, 2), None);
+        let problem = draft(5, 3, 1).unwrap();
+        assert_eq!(problem, "5 records were read, but 3 rows and 1 rejects were laid down");
+        assert!(draft(5, 4, 2).is_some());
+    }
 
     #[test]
     fn items_go_from_process_to_process_with_and_without_what_may_be_left_out() {
@@ -187,7 +216,13 @@ mod tests {
         let items = vec![
             Item::Staged(Staged { place: Place::Data, file: file(None) }),
             Item::Staged(Staged { place: Place::Rejects, file: file(Some(Stage::Decode)) }),
-            Item::Progress(Progress { split: "s".into(), at: Position::at(2), records: 2, done: true }),
+            Item::Progress(Progress {
+                split: "s".into(),
+                at: Position::at(2),
+                records: 2,
+                digest: "0123456789abcdef0123456789abcdef".parse().unwrap(),
+                done: true,
+            }),
             Item::Average(id(None, &[]), total()),
             Item::Average(id(Some("2024-01-01"), &[None, Some("x")]), total()),
         ];
@@ -195,5 +230,26 @@ mod tests {
         items.into_bytes(&mut bytes);
         let read = Vec::<Item>::from_bytes(BytesMut::from(bytes).freeze());
         assert_eq!(format!("{read:?}"), format!("{items:?}"));
+    }
+
+    /// Would catch a digest that counts one of two readers alone, and an empty one where nothing was read.
+    #[test]
+    fn digests_of_a_split_add_up_over_its_readers() {
+        let digest = |text: &str| text.parse::<RecordDigest>().unwrap();
+        let (one, other) = (digest(&"1".repeat(32)), digest(&"2".repeat(32)));
+        let mut draft = Draft::default();
+        let mut add = |split: &str, records, digest| {
+            let at = Position::at(records);
+            draft.add_progress(Progress { split: split.into(), at, records, digest, done: false });
+        };
+        add("a", 0, RecordDigest::default());
+        add("a", 2, one);
+        add("a", 3, other);
+        add("b", 0, RecordDigest::default());
+        assert_eq!(draft.positions["a"].digest, Some(digest(&"3".repeat(32))));
+        assert_eq!(draft.positions["b"].digest, None);
+        let json = serde_json::to_string(&draft.positions["b"]).unwrap();
+        assert_eq!(json, r#"{"at":"0","records":0}"#, "what an earlier release wrote is read, and written so again");
+        assert_eq!(serde_json::from_str::<SplitProgress>(&json).unwrap(), draft.positions["b"]);
     }
 }

@@ -26,7 +26,7 @@ use timely::worker::Worker;
 
 use crate::port::Port;
 use crate::position::{Position, Split};
-use crate::protocol::assign::{Bounds, Coordinator, End, SplitInfo, Start};
+use crate::protocol::assign::{Bounds, Coordinator, End, Exhausted, SplitInfo, Start};
 use crate::protocol::state::SplitState;
 use crate::spread::{Lending, Returns};
 
@@ -48,7 +48,7 @@ pub enum Word {
 /// What the outside tells worker 0.
 #[derive(Clone, Debug)]
 pub enum Told {
-    /// A look at the source.
+    /// A look at the source found these splits, new or changed since the look before.
     Discovered { splits: Vec<SplitInfo>, complete: bool },
     /// The epoch's interval is over.
     Tick,
@@ -70,8 +70,10 @@ pub struct DeskOptions {
     pub bounds: Bounds,
     /// How many splits a worker reads side by side.
     pub concurrency: usize,
-    /// The committed positions.
+    /// The committed positions. Only worker 0 needs them.
     pub committed: BTreeMap<Split, SplitState>,
+    /// Which splits need no reader at a start.
+    pub exhausted: Exhausted,
 }
 
 struct Desk {
@@ -118,8 +120,9 @@ impl Control {
             scope.addr().to_vec()
         });
         let (peers, index) = (worker.peers(), worker.index());
+        let DeskOptions { bounds, concurrency, committed, exhausted } = options;
         let desk = (index == 0).then(|| Desk {
-            coordinator: Coordinator::new(peers, options.concurrency, options.bounds, options.committed),
+            coordinator: Coordinator::new(peers, concurrency, bounds, committed).skip(exhausted),
             port: desk(worker, address),
             finished: false,
         });

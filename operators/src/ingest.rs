@@ -23,6 +23,7 @@ use timely::scheduling::Activator;
 
 use crate::batch::RawBatch;
 use crate::control::{Control, Word};
+use crate::digest::RecordDigest;
 use crate::port::Port;
 use crate::position::{Position, Split};
 use crate::protocol::assign::{End, SplitInfo};
@@ -52,8 +53,16 @@ pub struct Progress {
     pub at: Position,
     /// Records read in the epoch.
     pub records: u64,
+    /// Which records these were.
+    pub digest: RecordDigest,
     /// Whether the split is read to its end.
     pub done: bool,
+}
+
+impl Progress {
+    fn none(split: &Split, at: Position) -> Self {
+        Progress { split: split.clone(), at, records: 0, digest: RecordDigest::default(), done: false }
+    }
 }
 
 /// Counts what the workers of one process put into the open epoch, so that a full one can be closed.
@@ -224,10 +233,11 @@ impl Ingest {
         let (size, records) = (batch.size as u64, batch.records.len() as u64);
         let (split, at) = (batch.split.clone(), batch.until.clone());
         self.at.insert(split.clone(), at.clone());
-        let fresh = || Progress { split: split.clone(), at: at.clone(), records: 0, done: false };
+        let fresh = || Progress::none(&split, at.clone());
         let progress = self.progress.entry(split.clone()).or_insert_with(fresh);
         progress.at = at.clone();
         progress.records += records;
+        progress.digest += RecordDigest::of(&batch);
         if records > 0 {
             turn.batches.push(batch);
         }
@@ -241,7 +251,7 @@ impl Ingest {
         let at = self.at.remove(&split);
         if end == End::Finished {
             let last = at.clone().unwrap_or_else(|| Position::new(""));
-            let fresh = || Progress { split: split.clone(), at: last, records: 0, done: false };
+            let fresh = || Progress::none(&split, last);
             self.progress.entry(split.clone()).or_insert_with(fresh).done = true;
         }
         self.control.tell_desk(Word::Ended { split, end, at, epoch: self.open });

@@ -18,6 +18,7 @@ pub mod batch;
 pub mod commit;
 pub mod control;
 pub mod decode;
+pub mod digest;
 pub mod encode;
 pub mod enrich;
 mod fork;
@@ -33,6 +34,7 @@ pub mod validate;
 pub mod written;
 
 pub use batch::{Batch, Origin, Permit, RawBatch, Records, Reserve, Unlimited};
+pub use digest::RecordDigest;
 pub use port::Port;
 pub use position::{Position, Split};
 pub use reject::{Reason, Refusal};

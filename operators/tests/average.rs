@@ -1,10 +1,15 @@
 //! Proves that averages are exact and the same however the rows come: in any batches and epochs, on one to three workers, with
-//! a stop and a restart from the saved totals in the middle; and that keeping them costs the same after 200,000 epochs.
+//! a stop and a restart from the saved totals in the middle, with old buckets folded away and without; that keeping them costs
+//! the same after 200,000 epochs; and that what they cost is counted and limited.
 //!
 //! The oracle adds every row up from scratch with plain maps and integers. It would catch a row counted twice at a batch's or
-//! epoch's seam, a total lost or told twice at a restart, a key that lives on two workers, a null that is counted, and a
-//! trace that grows.
+//! epoch's seam, a total lost or told twice at a restart, a key that lives on two workers, a null that is counted, a bucket that
+//! comes back after it was folded away, totals that stay in memory after that, a limit that lets an epoch through, and a trace
+//! that grows.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+#[path = "average/limits.rs"]
+mod limits;
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
@@ -15,7 +20,7 @@ use arrow::array::{
 };
 use arrow::datatypes::{DataType, Field, Fields};
 use millstream_operators::average::{
-    AverageError, AverageKey, AverageSpec, Averager, Bucket, Change, Totals, Unit, averages,
+    AverageError, AverageKey, AverageSpec, Averager, Bucket, Change, Room, Totals, Unit, averages,
 };
 use millstream_operators::batch::{Beside, Positions};
 use millstream_operators::{Batch, Origin, Permit, Position, RawBatch, Records};
@@ -102,6 +107,7 @@ fn specs() -> Vec<AverageSpec> {
         by: by.to_vec(),
         time: Some("at".into()),
         group: group.iter().map(|name| (*name).to_owned()).collect(),
+        ..AverageSpec::default()
     };
     let all = [Bucket::Overall, Bucket::Hour, Bucket::Day];
     vec![
@@ -160,6 +166,16 @@ type Epochs = BTreeMap<u64, Vec<Batch>>;
 
 /// Runs the dataflow; what came out, with its epoch.
 fn run(epochs: Epochs, workers: usize, restored: Vec<(AverageKey, Totals)>, first: u64) -> Vec<(u64, Change)> {
+    run_for(specs(), epochs, workers, restored, first)
+}
+
+fn run_for(
+    specs: Vec<AverageSpec>,
+    epochs: Epochs,
+    workers: usize,
+    restored: Vec<(AverageKey, Totals)>,
+    first: u64,
+) -> Vec<(u64, Change)> {
     let told = Arc::new(Mutex::new(Vec::new()));
     let (out, epochs) = (told.clone(), Arc::new(epochs));
     // Three workers speak in bytes, as workers of different processes do.
@@ -172,11 +188,12 @@ fn run(epochs: Epochs, workers: usize, restored: Vec<(AverageKey, Totals)>, firs
     let guards = timely::execute(config, move |worker| {
         let (index, peers) = (worker.index(), worker.peers());
         let restored = if index == peers - 1 { restored.clone() } else { Vec::new() };
-        let out = out.clone();
+        let (out, specs) = (out.clone(), specs.clone());
         let (mut input, probe) = worker.dataflow::<u64, _, _>(|scope| {
             let (input, batches) = scope.new_input::<Batch>();
-            let averager = Averager::new(specs(), &batch(&[]).rows.schema()).unwrap();
-            let changes = averages(batches, averager, restored, first, |error| panic!("{error}"));
+            let averager = Averager::new(specs, &batch(&[]).rows.schema()).unwrap();
+            let changes =
+                averages(batches, averager, restored, first, Room::unlimited().into(), |failure| panic!("{failure}"));
             let told = changes.inspect_time(move |epoch, change| out.lock().unwrap().push((*epoch, change.clone())));
             let (probe, _) = told.probe();
             (input, probe)
@@ -246,6 +263,74 @@ proptest! {
         totals.extend(changed);
         prop_assert_eq!(totals, oracle(&rows));
     }
+
+    #[test]
+    fn what_is_folded_away_is_so_at_every_epoch_and_however_late_its_rows_come(
+        rows in proptest::collection::vec(row(), 0..60),
+        cuts in proptest::collection::vec((0..9usize, 0..3u64), 0..12),
+        more in proptest::collection::vec((0..9usize, 0..3u64), 0..12),
+        stop in 0..60usize,
+        keep in proptest::collection::vec(proptest::option::weighted(0.8, 0..40i64), 4),
+        workers in (1..=3usize, 1..=3usize),
+    ) {
+        let mut specs = specs();
+        for (spec, hours) in specs.iter_mut().zip(keep) {
+            spec.keep = hours.map(|hours| hours * HOUR);
+        }
+        let (before, after) = rows.split_at(stop.min(rows.len()));
+        let mut log = BTreeMap::new();
+        for (rows, epochs, first, workers, so_far) in
+            [(before, cut(before, &cuts, 1), 1, workers.0, 0), (after, cut(after, &more, 100), 100, workers.1, before.len())]
+        {
+            let saved: Vec<_> = log.clone().into_iter().collect();
+            let told = run_for(specs.clone(), epochs, workers, saved, first);
+            settle(&told);
+            // As a log of commits takes it in, epoch by epoch: it must be a recount at each.
+            let (mut told, mut seen) = (told.into_iter().peekable(), so_far);
+            for (epoch, size) in sizes(rows, if first == 1 { &cuts } else { &more }, first) {
+                seen += size;
+                while let Some((_, change)) = told.next_if(|(at, _)| *at == epoch) {
+                    log.insert(change.key, (change.sum, change.count));
+                }
+                fold(&mut log, &specs);
+                let mut recount = oracle(&all_rows(before, after)[..seen]);
+                fold(&mut recount, &specs);
+                prop_assert_eq!(&log, &recount, "after epoch {}", epoch);
+            }
+            prop_assert_eq!(told.next(), None, "an epoch that was not there");
+        }
+    }
+}
+
+fn all_rows(before: &[Row], after: &[Row]) -> Vec<Row> {
+    before.iter().chain(after).cloned().collect()
+}
+
+/// How many rows [`cut`] puts into each epoch.
+fn sizes(rows: &[Row], cuts: &[(usize, u64)], first: u64) -> BTreeMap<u64, usize> {
+    let (mut sizes, mut rest, mut epoch) = (BTreeMap::new(), rows.len(), first);
+    for (size, skip) in cuts.iter().chain([&(usize::MAX, 0)]) {
+        *sizes.entry(epoch).or_default() += rest.min(*size);
+        rest -= rest.min(*size);
+        epoch += skip;
+    }
+    sizes
+}
+
+/// The rule of `keep`, read aloud.
+fn fold(totals: &mut BTreeMap<AverageKey, Totals>, specs: &[AverageSpec]) {
+    let all = totals.clone();
+    totals.retain(|key, _| {
+        let newest =
+            all.keys().filter(|other| (other.average, other.by) == (key.average, key.by)).map(|key| key.from).max();
+        let length = match key.by {
+            Bucket::Overall => return true,
+            Bucket::Hour => HOUR,
+            Bucket::Day => 24 * HOUR,
+        };
+        // In whole buckets: they all begin on the hour, or at midnight.
+        specs[usize::from(key.average)].keep.is_none_or(|keep| newest.unwrap() - key.from <= keep / length * length)
+    });
 }
 
 #[test]
@@ -263,7 +348,14 @@ fn what_cannot_be_averaged_is_refused_by_name() {
     let of = |of: &str, time: Option<&str>, group: &[&str]| {
         let group = group.iter().map(|name| (*name).to_owned()).collect();
         let by = vec![Bucket::Hour];
-        let spec = AverageSpec { name: "it".into(), of: of.into(), by, time: time.map(str::to_owned), group };
+        let spec = AverageSpec {
+            name: "it".into(),
+            of: of.into(),
+            by,
+            time: time.map(str::to_owned),
+            group,
+            ..AverageSpec::default()
+        };
         spec.check(&schema)
     };
     assert_eq!(of("price", Some("at"), &[]), Ok(Unit { scale: 2, trim: false }));
@@ -292,7 +384,8 @@ fn memory_and_time_stay_flat_over_200_000_epochs() {
         let (mut input, probe) = worker.dataflow::<u64, _, _>(|scope| {
             let (input, batches) = scope.new_input::<Batch>();
             let averager = Averager::new(specs()[..1].to_vec(), &batch(&[]).rows.schema()).unwrap();
-            let (probe, _) = averages(batches, averager, vec![], 0, |error| panic!("{error}")).probe();
+            let (probe, _) =
+                averages(batches, averager, vec![], 0, Room::unlimited().into(), |failure| panic!("{failure}")).probe();
             (input, probe)
         });
         let row = |hour| Row {

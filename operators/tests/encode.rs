@@ -18,6 +18,8 @@ use millstream_operators::encode::path::unescape;
 use millstream_operators::encode::{
     Bloom, ColumnChoice, EncodeError, EncodeOptions, Encoder, PathLimit, Piece, Summary, encode as encode_stream,
 };
+use millstream_operators::protocol::naming::{FileName, LogId};
+use millstream_operators::protocol::recover::Place;
 use millstream_operators::{Batch, Origin, Permit, Position, RawBatch, Records, Reserve, reject};
 use parquet::arrow::arrow_reader::{ArrowReaderOptions, ParquetRecordBatchReaderBuilder};
 use parquet::file::metadata::PageIndexPolicy;
@@ -239,6 +241,54 @@ proptest! {
         drop(store);
         prop_assert_eq!(budget.taken.load(Relaxed), 0, "all memory is given back");
     }
+}
+
+/// A replay of one file of thousands: would catch an encoder that opens files for the others, and closes the one that is wanted
+/// before its last row to make room for them.
+#[test]
+fn one_partition_of_thousands_is_one_file() {
+    let keys = |first: u64| -> Vec<_> {
+        (first..first + 500).map(|n| (n % 50 > 0).then(|| format!("{}/", n % 2500))).collect()
+    };
+    let batches: Vec<(u64, Batch)> = (0..20).map(|at| (1, batch("s", at * 500, &keys(at * 500), "text"))).collect();
+    for (path, rows) in
+        [("key=7%2F", 4), ("key=2499%2F", 4), ("key=__HIVE_DEFAULT_PARTITION__", 200), ("key=nobody", 0)]
+    {
+        let mut options = options(&Budget::default(), &["key"]);
+        (options.max_open, options.row_group_bytes, options.only) = (1, 1, Some(path.to_owned()));
+        let mut encoder = Encoder::new(options).unwrap();
+        for (epoch, batch) in &batches {
+            encoder.push(*epoch, batch).unwrap();
+            assert!(encoder.open().0 <= 1, "no file of another partition is opened");
+        }
+        while !encoder.close(1, usize::MAX).unwrap() {}
+        let mut store = Store::default();
+        store.take(encoder.pieces());
+        let files: Vec<_> = store.files.iter().map(|(key, file)| (key.clone(), file.summary.rows)).collect();
+        let expected: Vec<_> =
+            [(format!("{path}/e1-w0-0-g0.parquet"), rows)].into_iter().filter(|_| rows > 0).collect();
+        assert_eq!(files, expected);
+        assert!(store.files.values().all(|file| file.numbers().is_sorted()));
+    }
+    let mut options = options(&Budget::default(), &[]);
+    options.only = Some(String::new());
+    assert_eq!(
+        encode(Encoder::new(options).unwrap(), &batches).files.len(),
+        1,
+        "without a partition the path is empty"
+    );
+}
+
+#[test]
+fn a_name_says_which_log_and_whether_it_is_of_rejects() {
+    let mut options = options(&Budget::default(), &["key"]);
+    (options.kind, options.log) = (Place::Rejects, Some(LogId::from_seed("a start")));
+    (options.worker, options.generation) = (3, 9);
+    let name = options.log.unwrap();
+    let store = encode(Encoder::new(options).unwrap(), &[(7, batch("s", 0, &[Some("x".into())], "text"))]);
+    assert_eq!(store.files.keys().collect::<Vec<_>>(), [&format!("key=x/r7-w3-0-g9-{name}.parquet")]);
+    let read = FileName::parse(store.files.keys().next().unwrap()).unwrap();
+    assert_eq!((read.kind, read.worker, read.generation, read.log), (Place::Rejects, 3, 9, Some(name)));
 }
 
 /// The next number of a sequence without a pattern, the same in every run.

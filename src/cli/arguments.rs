@@ -5,11 +5,15 @@
 use std::fmt;
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 use clap::{ArgAction, Args, Parser, Subcommand};
 
-use crate::config::{Material, Packing, Words};
+use crate::config::{Material, Packing, Words, parse_duration};
+use crate::log::claim::Accept;
+use crate::log::owner::TakeOver;
+use crate::log::repair::Choice;
 
 /// Live streams into training-ready Parquet, exactly once.
 ///
@@ -44,11 +48,16 @@ pub enum Command {
     /// List the data files that are committed
     Files(Look),
     /// Show the averages as of the last commit
-    Averages(Look),
+    Averages(Averages),
     /// Show a few enriched rows
     Sample(Sample),
     /// Count again what is committed, and compare
     Verify(Look),
+    /// Show what keeps a pipeline from starting, and the choices; take one with --do
+    Repair(Repair),
+    /// Look after the commit log
+    #[command(subcommand)]
+    Log(Log),
     /// Write a first pipeline file
     Init(Init),
     /// Print completions for a shell
@@ -87,6 +96,12 @@ pub struct Run {
     /// Stop once all is committed that was there at the start
     #[arg(long)]
     pub until_end: bool,
+    /// Accept, this once, what would stop the start: another source, a sink whose log is gone, another pipeline name
+    #[arg(long, value_name = "WHAT", value_parser = accepted())]
+    pub accept: Vec<Accept>,
+    /// What to do when another start of this pipeline is at work
+    #[arg(long, value_name = "WHEN", default_value = "always", value_parser = take_over())]
+    pub take_over: TakeOver,
     /// How much to say, passed on to the processes that are started.
     #[arg(skip)]
     pub verbose: u8,
@@ -129,6 +144,43 @@ pub struct Look {
     /// As JSON
     #[arg(long)]
     pub json: bool,
+}
+
+/// `averages`.
+#[derive(Args, Debug)]
+pub struct Averages {
+    #[command(flatten)]
+    pub look: Look,
+    /// Also those that the pipeline file no longer has
+    #[arg(long)]
+    pub all: bool,
+}
+
+/// `repair`.
+#[derive(Args, Debug)]
+pub struct Repair {
+    #[command(flatten)]
+    pub look: Look,
+    /// Take this choice
+    #[arg(long = "do", value_name = "CHOICE", value_parser = choices())]
+    pub choice: Option<Choice>,
+}
+
+/// What can be done about the commit log.
+#[derive(Debug, Subcommand)]
+pub enum Log {
+    /// Fold old commits away: a few large objects instead of many small ones. No command loses its answers
+    Fold(Fold),
+}
+
+/// `log fold`.
+#[derive(Args, Debug)]
+pub struct Fold {
+    #[command(flatten)]
+    pub look: Look,
+    /// Fold commits that are older than this, as 90d or 12h
+    #[arg(long, value_name = "AGE", value_parser = age)]
+    pub before: Duration,
 }
 
 /// `sample`.
@@ -304,6 +356,29 @@ fn words<T: Words + PartialEq + Send + Sync>(allowed: fn(T) -> bool) -> impl Typ
     })
 }
 
+fn one_of<T: Clone + Send + Sync + 'static>(words: &'static [(&'static str, T)]) -> impl TypedValueParser<Value = T> {
+    PossibleValuesParser::new(words.iter().map(|(word, _)| *word)).try_map(move |said| {
+        let found = words.iter().find(|(word, _)| *word == said).map(|(_, value)| value.clone());
+        found.ok_or_else(|| format!("{said} is not known"))
+    })
+}
+
+fn accepted() -> impl TypedValueParser<Value = Accept> {
+    one_of(&Accept::WORDS)
+}
+
+fn take_over() -> impl TypedValueParser<Value = TakeOver> {
+    one_of(&TakeOver::WORDS)
+}
+
+fn choices() -> impl TypedValueParser<Value = Choice> {
+    one_of(&Choice::WORDS)
+}
+
+fn age(text: &str) -> Result<Duration, String> {
+    parse_duration(text).ok_or_else(|| "write an age as 90d, 12h or 30m".into())
+}
+
 fn rate(text: &str) -> Result<f64, String> {
     let above_zero = |rate: &f64| rate.is_finite() && *rate > 0.0;
     text.parse().ok().filter(above_zero).ok_or_else(|| "write a number above 0".into())
@@ -360,6 +435,12 @@ mod tests {
             "millstream sample p.toml -r 3 --out folder --json",
             "millstream sample p.toml --rows 3",
             "millstream verify p.toml --json",
+            "millstream averages p.toml --all",
+            "millstream run p.toml --accept source --accept name --take-over never",
+            "millstream run p.toml --accept sink --take-over=always",
+            "millstream repair p.toml --json",
+            "millstream repair p.toml --do accept-loss",
+            "millstream log fold p.toml --before 90d --json",
             "millstream init",
             "millstream completions zsh",
         ] {
@@ -387,6 +468,10 @@ mod tests {
             "millstream populate kafka --wait 0",
             "millstream populate kafka -o nothing",
             "millstream sample p.toml -r 0",
+            "millstream run p.toml --accept anything",
+            "millstream repair p.toml --do magic",
+            "millstream log fold p.toml",
+            "millstream log fold p.toml --before soon",
         ] {
             assert_eq!(parse(line).map(|_| ()).map_err(|error| error.exit_code()), Err(2), "{line}");
         }

@@ -16,7 +16,8 @@ use crate::connector::generate::pace::Pace;
 use crate::connector::generate::record::Records;
 use crate::connector::kafka::write::{Target, WriteError, Writer, Written};
 
-use super::{Failure, PopulateKafka, load, signals};
+use super::signals::Signals;
+use super::{Failure, PopulateKafka, load};
 
 /// How often it says how far it has come.
 const SAY: Duration = Duration::from_secs(10);
@@ -32,7 +33,7 @@ struct Populating {
 }
 
 /// Makes the topic where it is absent, writes the records, and says how many they were.
-pub(super) fn populate(asked: &PopulateKafka, out: &mut impl Write) -> Result<(), Failure> {
+pub(super) fn populate(asked: &PopulateKafka, signals: Signals, out: &mut impl Write) -> Result<(), Failure> {
     let target = Target {
         brokers: asked.brokers.clone(),
         topic: asked.topic.clone(),
@@ -40,7 +41,7 @@ pub(super) fn populate(asked: &PopulateKafka, out: &mut impl Write) -> Result<()
         patience: Duration::from_secs(asked.wait),
     };
     load::runtime()?.block_on(async {
-        let stop = signals::stop()?;
+        let stop = signals.stop();
         let populating = Populating::new(asked, target).map_err(Failure::failed)?;
         let unknown = populating.write(asked, &stop).await;
         let Written { records, bytes } = populating.writer.written();

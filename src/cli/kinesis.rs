@@ -18,7 +18,8 @@ use crate::connector::kinesis::write::{Entry, MOST_BYTES, MOST_RECORDS, Writer, 
 use crate::connector::s3::{Place, S3Store};
 use crate::connector::{SourceError, StoreError};
 
-use super::{Failure, PopulateKinesis, load, signals};
+use super::signals::Signals;
+use super::{Failure, PopulateKinesis, load};
 
 /// How often it says how far it has come.
 const SAY: Duration = Duration::from_secs(10);
@@ -39,12 +40,21 @@ struct Populating {
 }
 
 /// Makes what is absent, writes the records, and says how many they were.
-pub(super) fn populate(asked: &PopulateKinesis, out: &mut impl Write) -> Result<(), Failure> {
+pub(super) fn populate(asked: &PopulateKinesis, signals: Signals, out: &mut impl Write) -> Result<(), Failure> {
     let runtime = load::runtime()?;
     runtime.block_on(async {
-        let mut populating = Populating::begin(asked).await.map_err(Failure::failed)?;
-        make_bucket(asked).await.map_err(Failure::failed)?;
-        populating.write(&signals::stop()?).await.map_err(Failure::failed)?;
+        let stop = signals.stop();
+        let begun = async {
+            let populating = Populating::begin(asked).await.map_err(Failure::failed)?;
+            make_bucket(asked).await.map_err(Failure::failed)?;
+            Ok::<_, Failure>(populating)
+        };
+        let mut populating = tokio::select! {
+            biased;
+            () = stop.cancelled() => return Ok(()),
+            begun = begun => begun?,
+        };
+        populating.write(&stop).await.map_err(Failure::failed)?;
         let Populating { written, bytes, writer, .. } = &populating;
         writeln!(out, "{written} records, {:.1} MB: {}", *bytes as f64 / 1e6, asked.stream)?;
         if writer.unclear() > 0 {

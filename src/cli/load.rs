@@ -9,6 +9,7 @@ use tokio::runtime::Runtime;
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::stages::Stages;
+use crate::threads::{self, NotGranted, Threads};
 
 use super::Failure;
 
@@ -24,10 +25,14 @@ pub(super) fn environment(name: &str) -> Option<String> {
     std::env::var(name).ok()
 }
 
-/// A runtime for everything that waits; the work itself is done by the workers' own threads.
+/// A runtime for a command that asks a few questions.
 pub(super) fn runtime() -> Result<Runtime, Failure> {
-    let built = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
-    built.map_err(|error| Failure::failed(format!("cannot start the threads that I/O runs on: {error}")))
+    runtime_with(Threads::FEW)
+}
+
+/// A runtime for everything that waits; the work itself is done by the workers' own threads.
+pub(super) fn runtime_with(threads: Threads) -> Result<Runtime, Failure> {
+    threads::runtime(threads).map_err(|refused| Failure::failed(refused).hint(NotGranted::HINT))
 }
 
 /// A name that no other start of any pipeline has.

@@ -13,8 +13,13 @@ pub(super) fn start(verbose: u8) {
     };
     let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(usual));
     let colours = io::stderr().is_terminal();
-    let subscriber =
-        tracing_subscriber::fmt().with_env_filter(filter).with_writer(io::stderr).with_target(false).with_ansi(colours);
+    let subscriber = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(io::stderr)
+        .with_target(false)
+        .with_ansi(colours)
+        // Where stderr is gone, it would tell of that on stderr, and panic.
+        .log_internal_errors(false);
     // A second start in one process (a test) keeps the first.
     let _ = subscriber.try_init();
 }

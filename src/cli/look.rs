@@ -2,10 +2,12 @@
 //!
 //! They read the log and nothing else, so they may be asked at any time, also while the pipeline runs.
 
+use std::collections::BTreeSet;
 use std::io::Write;
 
+use futures::TryStreamExt;
 use millstream_operators::protocol::recover::Place;
-use millstream_operators::protocol::{Commit, State};
+use millstream_operators::protocol::{AverageId, Commit, State};
 use serde::Serialize;
 use serde_json::{Map, Value};
 
@@ -15,7 +17,7 @@ use crate::run;
 use crate::stages::Stages;
 use crate::totals::Known;
 
-use super::{Failure, Look, load};
+use super::{Averages, Failure, Look, load};
 
 /// A commit, as `epochs` shows it.
 #[derive(Serialize)]
@@ -28,6 +30,8 @@ struct Epoch {
     rows: u64,
     rejects: u64,
     bytes: u64,
+    /// What changed or was accepted.
+    note: Option<String>,
 }
 
 /// A data file, as `files` shows it.
@@ -54,12 +58,14 @@ struct Average {
 /// `epochs`.
 pub(super) fn epochs(asked: &Look, out: &mut impl Write) -> Result<(), Failure> {
     let stages = load::stages(&asked.pipeline.path)?;
-    let epochs: Vec<Epoch> = commits(&stages)?.iter().map(epoch).collect();
+    let mut epochs = Vec::new();
+    each_commit(&stages, |commit| epochs.push(epoch(&commit)))?;
     show(asked.json, out, &epochs, |out, epoch| {
-        let Epoch { commit, epoch, generation, at, files, rows, rejects, bytes } = epoch;
+        let Epoch { commit, epoch, generation, at, files, rows, rejects, bytes, note } = epoch;
+        let note = note.as_ref().map_or_else(String::new, |note| format!("  {note}"));
         writeln!(
             out,
-            "commit {commit}  epoch {epoch}  generation {generation}  {at}  {files} files  {rows} rows  {rejects} rejects  {bytes} bytes"
+            "commit {commit}  epoch {epoch}  generation {generation}  {at}  {files} files  {rows} rows  {rejects} rejects  {bytes} bytes{note}"
         )
     })
 }
@@ -74,6 +80,7 @@ fn epoch(commit: &Commit) -> Epoch {
         rows: commit.rows(),
         rejects: commit.reject_rows(),
         bytes: commit.files.iter().map(|file| file.bytes).sum(),
+        note: (!commit.notes.is_empty()).then(|| commit.notes.join("; ")),
     }
 }
 
@@ -81,33 +88,30 @@ fn epoch(commit: &Commit) -> Epoch {
 pub(super) fn files(asked: &Look, out: &mut impl Write) -> Result<(), Failure> {
     let stages = load::stages(&asked.pipeline.path)?;
     let root = stages.config().sink.location.path.as_str().trim_end_matches('/').to_owned();
-    let commits = commits(&stages)?;
-    let replaced = |path: &str| {
-        let lost = commits.iter().flat_map(|commit| &commit.replaces);
-        lost.filter(|lost| lost.place == Place::Data).any(|lost| lost.path == path)
-    };
-    let file = |commit: &Commit, file: &millstream_operators::protocol::FileRecord| File {
-        path: format!("{root}/{}", file.path),
-        rows: file.rows,
-        bytes: file.bytes,
-        commit: commit.commit,
-    };
-    let of = |commit| move |record| file(commit, record);
-    let files: Vec<File> = commits
-        .iter()
-        .flat_map(|commit| commit.files.iter().filter(|file| !replaced(&file.path)).map(of(commit)))
-        .collect();
+    let (mut files, mut gone): (Vec<File>, BTreeSet<String>) = Default::default();
+    each_commit(&stages, |commit| {
+        let replaced = commit.replaces.iter().map(|file| (file.place, &file.path));
+        let gone_now = replaced.chain(commit.lost.iter().map(|file| (file.place, &file.path)));
+        gone.extend(gone_now.filter(|(place, _)| *place == Place::Data).map(|(_, path)| format!("{root}/{path}")));
+        files.extend(commit.files.iter().map(|file| File {
+            path: format!("{root}/{}", file.path),
+            rows: file.rows,
+            bytes: file.bytes,
+            commit: commit.commit,
+        }));
+    })?;
+    files.retain(|file| !gone.contains(&file.path));
     show(asked.json, out, &files, |out, File { path, rows, bytes, commit }| {
         writeln!(out, "{path}  {rows} rows  {bytes} bytes  commit {commit}")
     })
 }
 
 /// `averages`.
-pub(super) fn averages(asked: &Look, out: &mut impl Write) -> Result<(), Failure> {
-    let stages = load::stages(&asked.pipeline.path)?;
+pub(super) fn averages(asked: &Averages, out: &mut impl Write) -> Result<(), Failure> {
+    let stages = load::stages(&asked.look.pipeline.path)?;
     let known = Known::new(&stages.averager()?);
     let state = with_log(&stages, async |store| read::state(store, read::end(store).await?).await)?;
-    show(asked.json, out, &all_averages(&known, &state), |out, average| {
+    show(asked.look.json, out, &all_averages(&known, &state, asked.all), |out, average| {
         let Average { average, by, from, group, sum, count, mean } = average;
         let from = from.as_deref().unwrap_or("");
         let group: String = group.iter().map(|(column, value)| format!("  {column}={value}")).collect();
@@ -116,9 +120,15 @@ pub(super) fn averages(asked: &Look, out: &mut impl Write) -> Result<(), Failure
     })
 }
 
-fn all_averages(known: &Known, state: &State) -> Vec<Average> {
+/// The averages of the present definition; with `all` those too that it no longer has.
+fn all_averages(known: &Known, state: &State, all: bool) -> Vec<Average> {
     let mut averages = Vec::new();
-    for (id, total) in &state.averages {
+    let present = known.definitions();
+    let is_present = |id: &AverageId| {
+        let complete = state.kept.get(&id.average);
+        complete.is_some() && complete == present.get(&id.average) && known.has(id)
+    };
+    for (id, total) in state.averages.iter().filter(|(id, _)| all || is_present(id)) {
         let columns = known.named(&id.average).map(|(spec, _)| spec.group.clone()).unwrap_or_default();
         let values = id.group.iter().map(|value| value.clone().map_or(Value::Null, Value::String));
         averages.push(Average {
@@ -128,15 +138,21 @@ fn all_averages(known: &Known, state: &State) -> Vec<Average> {
             group: columns.into_iter().zip(values).collect(),
             sum: total.sum.clone(),
             count: total.count,
-            mean: known.mean(id, total),
+            mean: known.mean(&id, &total),
         });
     }
     averages
 }
 
-/// All commits of a pipeline.
-fn commits(stages: &Stages) -> Result<Vec<Commit>, Failure> {
-    with_log(stages, async |store| read::commits(store, 1, read::end(store).await?).await)
+/// Calls `each` with every commit of a pipeline, in order.
+fn each_commit(stages: &Stages, mut each: impl FnMut(Commit)) -> Result<(), Failure> {
+    with_log(stages, async |store| {
+        let mut commits = read::stream(store, 1, read::end(store).await?).await?;
+        while let Some((commit, _)) = commits.try_next().await? {
+            each(commit);
+        }
+        Ok(())
+    })
 }
 
 fn with_log<T>(

@@ -1,21 +1,25 @@
 //! The command line: what was asked, who does it, and how the process ends.
 //!
 //! Owns parsing, the dispatch to one file per command, and the one report of a failure. What must stay true: exit codes are
-//! those of [`Exit`]; results go to stdout, all else to stderr.
+//! those of [`Exit`]; results go to stdout, all else to stderr; a stdout or stderr that is gone changes no exit code; signals
+//! are caught before anything else is done.
 
 mod arguments;
 mod check;
 mod completions;
 mod files;
+mod fold;
 mod init;
 mod kafka;
 mod kinesis;
 mod load;
 mod logging;
 mod look;
+mod out;
 mod plan;
 pub mod populate;
 pub mod progress;
+mod repair;
 mod report;
 mod run;
 mod sample;
@@ -30,21 +34,26 @@ use clap::Parser;
 
 pub use crate::exit::Exit;
 pub use arguments::{
-    Arguments, Check, Command, Completions, Init, Look, MadeUp, PipelineFile, Plan, Populate, PopulateFiles,
-    PopulateKafka, PopulateKinesis, Run, Sample,
+    Arguments, Averages, Check, Command, Completions, Fold, Init, Log, Look, MadeUp, PipelineFile, Plan, Populate,
+    PopulateFiles, PopulateKafka, PopulateKinesis, Repair, Run, Sample,
 };
 pub use report::Failure;
 
+use out::Out;
+use signals::Signals;
+
 /// Does what the arguments (the program's name first) ask for, and says how it went.
 pub fn main(arguments: impl IntoIterator<Item = OsString>) -> Exit {
+    let arguments: Vec<OsString> = arguments.into_iter().collect();
+    let signals = Signals::of_command(&arguments);
     let arguments = match Arguments::try_parse_from(arguments) {
         Ok(arguments) => arguments,
         Err(answer) => return answered(&answer),
     };
-    match checked(&arguments).and_then(|()| dispatch(arguments)) {
+    let done =
+        checked(&arguments).and_then(|()| signals.map_err(deaf)).and_then(|signals| dispatch(arguments, signals));
+    match done {
         Ok(exit) => exit,
-        // Whoever reads the answer (`| head`) has read enough.
-        Err(failure) if failure.is_broken_pipe() => Exit::Done,
         Err(failure) => {
             // Where stderr itself is gone, the exit code is all that is left to say.
             let _ = failure.write(&mut io::stderr().lock());
@@ -55,8 +64,18 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> Exit {
 
 /// What clap answers by itself: help and version on stdout, wrong usage on stderr.
 fn answered(answer: &clap::Error) -> Exit {
-    let printed = answer.print();
-    if answer.use_stderr() || printed.is_err() { Exit::Usage } else { Exit::Done }
+    // Where nobody can read it, the exit code still tells.
+    let _ = answer.print();
+    if answer.use_stderr() { Exit::Usage } else { Exit::Done }
+}
+
+/// The handlers installed at the start. An argument before the command may have hidden it; then they come now.
+fn caught_early(signals: Option<Signals>) -> Result<Signals, Failure> {
+    signals.map_or_else(|| Signals::catch().map_err(deaf), Ok)
+}
+
+fn deaf(error: io::Error) -> Failure {
+    Failure::failed(format!("cannot listen for signals: {error}"))
 }
 
 /// What goes with what, where clap cannot tell.
@@ -77,26 +96,35 @@ fn checked(arguments: &Arguments) -> Result<(), Failure> {
     }
 }
 
-fn dispatch(arguments: Arguments) -> Result<Exit, Failure> {
+fn dispatch(arguments: Arguments, signals: Option<Signals>) -> Result<Exit, Failure> {
     logging::start(arguments.verbose);
-    // Not locked for as long as it takes: a run writes to it from another thread.
-    let mut out = io::stdout();
+    let mut out = Out::stdout();
+    let done = command(arguments, signals, &mut out);
+    let _ = out.flush();
+    if let Some(error) = out.lost() {
+        tracing::warn!(%error, "stdout could not be written; what was asked for is not all there");
+    }
+    done
+}
+
+fn command(arguments: Arguments, signals: Option<Signals>, out: &mut impl Write) -> Result<Exit, Failure> {
     match arguments.command {
-        Command::Run(asked) => run::run(&Run { verbose: arguments.verbose, ..asked }),
-        Command::Check(asked) => check::check(&asked, &mut out),
-        Command::Test(asked) => return test::test(&asked, &mut out),
-        Command::Plan(asked) => plan::plan(&asked, &mut out),
-        Command::Populate(Populate::Files(asked)) => files::populate(&asked, &mut out),
-        Command::Populate(Populate::Kafka(asked)) => kafka::populate(&asked, &mut out),
-        Command::Populate(Populate::Kinesis(asked)) => kinesis::populate(&asked, &mut out),
-        Command::Epochs(asked) => look::epochs(&asked, &mut out),
-        Command::Files(asked) => look::files(&asked, &mut out),
-        Command::Averages(asked) => look::averages(&asked, &mut out),
-        Command::Sample(asked) => sample::sample(&asked, &mut out),
-        Command::Verify(asked) => return verify::verify(&asked, &mut out),
-        Command::Init(asked) => init::init(&asked, &mut out),
-        Command::Completions(asked) => completions::completions(&asked, &mut out),
+        Command::Run(asked) => run::run(&Run { verbose: arguments.verbose, ..asked }, caught_early(signals)?),
+        Command::Check(asked) => check::check(&asked, out),
+        Command::Test(asked) => return test::test(&asked, out),
+        Command::Plan(asked) => plan::plan(&asked, out),
+        Command::Populate(Populate::Files(asked)) => files::populate(&asked, caught_early(signals)?, out),
+        Command::Populate(Populate::Kafka(asked)) => kafka::populate(&asked, caught_early(signals)?, out),
+        Command::Populate(Populate::Kinesis(asked)) => kinesis::populate(&asked, caught_early(signals)?, out),
+        Command::Epochs(asked) => look::epochs(&asked, out),
+        Command::Files(asked) => look::files(&asked, out),
+        Command::Averages(asked) => look::averages(&asked, out),
+        Command::Sample(asked) => sample::sample(&asked, out),
+        Command::Verify(asked) => return verify::verify(&asked, out),
+        Command::Repair(asked) => return repair::repair(&asked, out),
+        Command::Log(Log::Fold(asked)) => fold::fold(&asked, out),
+        Command::Init(asked) => init::init(&asked, out),
+        Command::Completions(asked) => completions::completions(&asked, out),
     }?;
-    out.flush()?;
     Ok(Exit::Done)
 }

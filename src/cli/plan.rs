@@ -1,5 +1,6 @@
 //! `plan`: shows the dataflow of a pipeline, as text or as a Mermaid diagram, and with `--connect` who would read what.
 
+use std::collections::BTreeSet;
 use std::io::{self, Write};
 use std::sync::Arc;
 
@@ -8,6 +9,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::clock::Clock;
 use crate::config::{Exchange, Source};
+use crate::log::owner::TakeOver;
 use crate::run::{self, Options};
 use crate::stages::Stages;
 
@@ -66,8 +68,11 @@ impl Readers {
             workers: all,
             bounds: Bounds::Unbounded,
             writer: load::writer(&clock),
+            sources: run::sources(Bounds::Unbounded, &clock),
             clock,
             on_commit: Arc::new(|_| {}),
+            accept: BTreeSet::new(),
+            take_over: TakeOver::default(),
             stop: CancellationToken::new(),
         };
         let foreseen = load::runtime()?.block_on(run::foresee(stages, &options));

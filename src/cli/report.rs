@@ -41,11 +41,6 @@ impl Failure {
         self
     }
 
-    /// Whether it is that nobody reads what is printed any more.
-    pub fn is_broken_pipe(&self) -> bool {
-        self.error.downcast_ref::<io::Error>().is_some_and(|error| error.kind() == io::ErrorKind::BrokenPipe)
-    }
-
     /// Writes it for a person.
     pub fn write(&self, out: &mut impl Write) -> io::Result<()> {
         writeln!(out, "error: {}", indented(&self.error.to_string()))?;

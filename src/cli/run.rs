@@ -1,8 +1,9 @@
 //! `run`: the pipeline, until it is stopped or at its end.
 //!
 //! Owns signals, logs and what is shown meanwhile; the run itself is [`crate::run`], and several processes on this machine
-//! are [`crate::cluster::supervise`]'s. SIGTERM and SIGINT end it with a last commit and exit code 0, at whatever moment they
-//! come; a second one ends the process at once.
+//! are [`crate::cluster::supervise`]'s. SIGTERM, SIGINT and SIGHUP end it with a last commit and exit code 0, at whatever moment
+//! they come. A second SIGTERM or SIGINT ends the process at once; a second SIGHUP does not, because a terminal that closes may
+//! send several.
 
 use std::ffi::OsString;
 use std::io::{self, IsTerminal};
@@ -11,7 +12,6 @@ use std::time::Duration;
 
 use millstream_operators::protocol::Commit;
 use millstream_operators::protocol::assign::Bounds;
-use tokio::signal::unix::{SignalKind, signal};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
@@ -20,28 +20,54 @@ use crate::cluster::supervise::{self, Launch, Supervised};
 use crate::cluster::{Hosts, Listen, Member, Proof};
 use crate::exit::{Exit, Fatal};
 use crate::log::committer::OnCommit;
+use crate::panics;
 use crate::run::{self, Options};
 use crate::stages::Stages;
+use crate::threads::{NotGranted, Threads};
 
 use super::progress::{Progress, Status};
+use super::signals::{Asked, Signals};
 use super::{Failure, Run, load};
 
+/// The blocking pool: files of a local sink are synced side by side.
+const BLOCKING: usize = 32;
+/// What clients of sources start by themselves: librdkafka has a thread for each broker.
+const CLIENTS: usize = 8;
+
 /// Runs the pipeline.
-pub(super) fn run(asked: &Run) -> Result<(), Failure> {
-    let runtime = load::runtime()?;
+pub(super) fn run(asked: &Run, signals: Signals) -> Result<(), Failure> {
+    let runtime = load::runtime_with(threads(asked))?;
+    let broken = panics::end_the_process();
     let stopping = Stopping::default();
     let ran = runtime.block_on(async {
-        watch_signals(stopping.clone())?;
-        let stages = load::stages(&asked.pipeline.path)?;
-        match (asked.processes.get(), asked.process) {
-            (1, _) => run::run(&stages, &options(&stages, asked, &stopping, shown())).await.map_err(failure),
-            (_, Some(process)) => take_part(&stages, asked, process, &stopping).await,
-            (processes, None) => supervise(asked, processes, stopping).await,
+        tokio::spawn(watch(signals, stopping.clone()));
+        let running = async {
+            let stages = load::stages(&asked.pipeline.path)?;
+            match (asked.processes.get(), asked.process) {
+                (1, _) => run::run(&stages, &options(&stages, asked, &stopping, shown())).await.map_err(failure),
+                (_, Some(process)) => take_part(&stages, asked, process, &stopping).await,
+                (processes, None) => supervise(asked, processes, stopping).await,
+            }
+        };
+        tokio::select! {
+            biased;
+            () = broken.notified() => Err(Failure::failed(panics::DEFECT)),
+            ran = running => ran,
         }
     });
     // A run that failed leaves workers behind that wait for tasks which are gone: to wait for them is to wait for ever.
     runtime.shutdown_background();
     ran
+}
+
+/// The threads of this process: a supervisor has no workers.
+fn threads(asked: &Run) -> Threads {
+    let peers = asked.processes.get() - 1;
+    match asked.process {
+        None if peers > 0 => Threads::FEW,
+        // Each worker, and who waits for them; two for each peer; one for the mesh and one that hears the supervisor.
+        _ => Threads { blocking: BLOCKING, others: asked.workers.get() + 1 + CLIENTS + 2 * peers + 2 * peers.min(1) },
+    }
 }
 
 fn failure(fatal: Fatal) -> Failure {
@@ -55,7 +81,9 @@ fn options(stages: &Stages, asked: &Run, stopping: &Stopping, on_commit: OnCommi
     let clock = Clock::system();
     let bounds = if asked.until_end { Bounds::UntilEnd } else { Bounds::Unbounded };
     let (writer, stop) = (load::writer(&clock), stopping.stop.clone());
-    Options { workers: asked.workers.get(), bounds, clock, writer, on_commit, stop }
+    let (accept, take_over) = (asked.accept.iter().copied().collect(), asked.take_over);
+    let sources = run::sources(bounds, &clock);
+    Options { workers: asked.workers.get(), bounds, clock, writer, on_commit, accept, take_over, sources, stop }
 }
 
 /// Runs as one process of several.
@@ -83,7 +111,10 @@ async fn supervise(asked: &Run, processes: usize, stopping: Stopping) -> Result<
     let Stopping { stop, at_once } = stopping;
     let launch = Launch { arguments: arguments(asked), processes, stop, at_once };
     let verdict = supervise::supervise(&launch).await;
-    let verdict = verdict.map_err(|error| Failure::failed(format!("the processes cannot be started: {error}")))?;
+    let verdict = verdict.map_err(|error| {
+        let failure = Failure::failed(format!("the processes cannot be started: {error}"));
+        if error.kind() == io::ErrorKind::WouldBlock { failure.hint(NotGranted::HINT) } else { failure }
+    })?;
     match verdict.why {
         Some(why) => Err(Failure::new(verdict.exit, why)),
         None => Ok(()),
@@ -96,6 +127,8 @@ fn arguments(asked: &Run) -> Vec<OsString> {
     arguments.extend(["--workers".into(), asked.workers.to_string().into()]);
     arguments.extend(["--processes".into(), asked.processes.to_string().into(), "--supervised".into()]);
     arguments.extend(asked.until_end.then(|| "--until-end".into()));
+    arguments.extend(asked.accept.iter().flat_map(|accept| ["--accept".into(), accept.word().into()]));
+    arguments.extend(["--take-over".into(), asked.take_over.word().into()]);
     arguments.extend((0..asked.verbose).map(|_| "--verbose".into()));
     arguments
 }
@@ -109,31 +142,23 @@ struct Stopping {
     at_once: CancellationToken,
 }
 
-/// The first signal asks for a last commit; the second leaves at once.
-fn watch_signals(stopping: Stopping) -> Result<(), Failure> {
-    let listen = |kind| signal(kind).map_err(|error| Failure::failed(format!("cannot listen for signals: {error}")));
-    let (mut terminate, mut interrupt) = (listen(SignalKind::terminate())?, listen(SignalKind::interrupt())?);
-    tokio::spawn(async move {
-        let mut asked = 0;
-        loop {
-            tokio::select! {
-                _ = terminate.recv() => {}
-                _ = interrupt.recv() => {}
-            }
-            asked += 1;
-            stopping.stop.cancel();
-            match asked {
-                1 => tracing::info!("stopping: what was read is committed first; a second signal leaves at once"),
-                _ => {
-                    // The processes that this one watches over end with it.
-                    stopping.at_once.cancel();
-                    tokio::time::sleep(AT_ONCE).await;
-                    leave_at_once();
-                }
-            }
+/// The first signal asks for a last commit; a second SIGTERM or SIGINT leaves at once.
+async fn watch(mut signals: Signals, stopping: Stopping) {
+    let mut stops = 0;
+    loop {
+        let asked = signals.next().await;
+        if !stopping.stop.is_cancelled() {
+            tracing::info!("stopping: what was read is committed first; a second signal leaves at once");
         }
-    });
-    Ok(())
+        stopping.stop.cancel();
+        stops += u32::from(asked == Asked::Stop);
+        if stops == 2 {
+            // The processes that this one watches over end with it.
+            stopping.at_once.cancel();
+            tokio::time::sleep(AT_ONCE).await;
+            leave_at_once();
+        }
+    }
 }
 
 #[expect(clippy::disallowed_methods, reason = "whoever sends a second signal does not want to wait for destructors")]

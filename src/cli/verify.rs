@@ -23,7 +23,8 @@ pub(super) fn verify(asked: &Look, out: &mut impl Write) -> Result<Exit, Failure
         let verdict = if report.ok { "everything holds" } else { "something is wrong" };
         let verify::Report { commits, files, rows, rejects, .. } = &report;
         writeln!(out, "{verdict}: {commits} commits, {files} files, {rows} rows, {rejects} rejects")?;
-        report.problems.iter().try_for_each(|problem| writeln!(out, "  {problem}"))?;
+        let lines = report.problems.iter().chain(&report.accepted).chain(&report.notes);
+        lines.into_iter().try_for_each(|line| writeln!(out, "  {line}"))?;
     }
     Ok(if report.ok { Exit::Done } else { Exit::Failed })
 }

@@ -37,7 +37,7 @@ pub(super) enum Word {
     /// To process 0: the starts of all processes that the sender is linked to; its own among them.
     Roster(Vec<Option<u64>>),
     /// From process 0: where all of them start.
-    Terms(Terms),
+    Terms(Box<Terms>),
     /// To everybody: the sender takes part in this generation, and data of it follows.
     Join(u64),
     /// To process 0: the sender was asked to stop.

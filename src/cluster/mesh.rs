@@ -278,13 +278,13 @@ impl Mesh {
         let terms = Terms { roster: self.roster().into_iter().flatten().collect(), state };
         for (_, peer) in self.others() {
             if let Some((_, link)) = &peer.link {
-                link.say(Word::Terms(terms.clone()));
+                link.say(Word::Terms(Box::new(terms.clone())));
             }
         }
         self.join(generation).await;
     }
 
-    async fn take_terms(&mut self, terms: Terms) {
+    async fn take_terms(&mut self, terms: Box<Terms>) {
         self.formed(Phase::Joining);
         let ours: Option<Vec<u64>> = self.roster().into_iter().collect();
         if ours.as_ref() != Some(&terms.roster) {
@@ -292,7 +292,7 @@ impl Mesh {
             return self.over(0, why).await;
         }
         let generation = terms.state.generation;
-        self.tell(Told::Terms(Box::new(terms))).await;
+        self.tell(Told::Terms(terms)).await;
         self.join(generation).await;
     }
 

@@ -210,7 +210,9 @@ async fn whoever_loses_a_peer_says_which_and_why() {
         let fatal = why_over(cluster).await;
         assert_eq!(fatal.exit(), Exit::PeerLost);
         assert!(fatal.to_string().starts_with("process 2 (127.0.0.1:"), "{fatal}");
-        assert!(fatal.to_string().contains("was lost: it closed the connection"), "{fatal}");
+        // A socket that is dropped with bytes unread resets the connection.
+        let says = ["was lost: it closed the connection", "was lost: it broke the connection off"];
+        assert!(says.iter().any(|said| fatal.to_string().contains(said)), "{fatal}");
     }
 }
 

@@ -1,22 +1,36 @@
 //! `[[average]]`: averages that are kept up to date.
 
+use std::time::Duration;
+
 use super::columns::{Columns, Reach};
 use super::error::Located;
 use super::key::{Key, Spec};
-use super::scalar::Words;
+use super::scalar::{AtLeastOne, Words};
 use super::section::Section;
 use super::text::Text;
+use super::units::Span;
 
 const NAME: Key = Key::optional("name", "what it is called; by default `of`, and `group` where there is one", "words");
 const OF: Key = Key::required("of", "the column to average", "word_count");
 const BY: Key = Key::with_default("by", "overall, hour, day: one average of each bucket of `time`", "[\"overall\"]");
 const TIME: Key = Key::optional("time", "the column that puts a record into an hour or a day", "publish_date");
 const GROUP: Key = Key::with_default("group", "columns to group by", "[]");
+const KEEP: Key = Key::optional(
+    "keep",
+    "how long hours and days are kept, counted back from the newest one of their kind; older ones are folded away. By \
+     default for ever",
+    "90 days",
+);
+const MAX_GROUPS: Key = Key::with_default(
+    "max_groups",
+    "how many totals there may be, one for each bucket of each group; the run ends when there are more",
+    "1000000",
+);
 
 pub(super) const SPEC: Spec = Spec {
     heading: "[[average]]",
     what: "averages that are kept up to date, exact to the last digit; any number of them",
-    keys: &[NAME, OF, BY, TIME, GROUP],
+    keys: &[NAME, OF, BY, TIME, GROUP, KEEP, MAX_GROUPS],
 };
 
 /// What one average is taken over.
@@ -45,6 +59,10 @@ pub struct Average {
     /// There where a bucket needs it.
     pub time: Option<String>,
     pub group: Vec<String>,
+    /// How long hours and days are kept; none: for ever.
+    pub keep: Option<Duration>,
+    /// How many totals there may be.
+    pub max_groups: u32,
     /// Where it stands.
     pub at: Located,
 }
@@ -72,8 +90,15 @@ fn one(section: &Section<'_>, columns: &Columns) -> Average {
         let problem = "is missing: an average by hour or day needs a column to tell them from; write time = \"…\"";
         section.reader.report(section.at.with_key(TIME.name).error(problem));
     }
+    let keep = section.optional::<Span>(&KEEP).map(|span| span.0);
+    if keep.is_some() && by.iter().all(|bucket| *bucket == Bucket::Overall) {
+        let problem = "folds away old hours and days, and this average has neither; write by = [\"hour\"] or \"day\", or take \
+                       it out";
+        section.reader.report(section.at_key(&KEEP).error(problem));
+    }
+    let max_groups = section.get::<AtLeastOne>(&MAX_GROUPS).0;
     let name = section.optional(&NAME).unwrap_or_else(|| Text::from(default_name(&of, &group).as_str()));
-    Average { name, of, by, time, group, at: section.at.clone() }
+    Average { name, of, by, time, group, keep, max_groups, at: section.at.clone() }
 }
 
 fn buckets(section: &Section<'_>) -> Vec<Bucket> {

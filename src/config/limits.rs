@@ -8,8 +8,11 @@ use super::units::Size;
 const RECORD: Key =
     Key::with_default("record", "the largest record, packed or unpacked; a larger one is a reject", "10MiB");
 const DEPTH: Key = Key::with_default("depth", "how deep a record may nest; a deeper one is a reject", "64");
-const MEMORY: Key =
-    Key::with_default("memory", "bytes of records that each process holds at a time, borrowed ones too", "256MiB");
+const MEMORY: Key = Key::with_default(
+    "memory",
+    "bytes that each process holds at a time: records, borrowed ones too, and the totals of averages",
+    "256MiB",
+);
 
 pub(super) const SPEC: Spec =
     Spec { heading: "[limits]", what: "what a record and the process may cost", keys: &[RECORD, DEPTH, MEMORY] };

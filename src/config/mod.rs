@@ -15,10 +15,10 @@ mod cases;
 mod cluster;
 mod columns;
 mod decode;
+mod definition;
 mod epoch;
 mod error;
 mod expressions;
-mod fingerprint;
 mod host;
 mod key;
 mod limits;
@@ -43,6 +43,7 @@ pub use balance::{Balance, Exchange};
 pub use cases::{Case, Refused};
 pub use cluster::{Auth, Cluster};
 pub use decode::{Csv, Decode, Format, Packing, Registry, Written};
+pub use definition::{Definition, DefinitionId, SourceChange};
 pub use epoch::Epoch;
 pub use error::{ConfigError, ConfigErrors, Located};
 pub use expressions::Expression;
@@ -56,6 +57,7 @@ pub(crate) use scalar::Words;
 pub use sink::{Choice, Compression, Sink};
 pub use source::{Files, Generate, Kafka, KafkaStart, Kinesis, Material, Source, Start, Tombstones};
 pub use text::{Env, Text};
+pub use units::parse_duration;
 
 use columns::Columns;
 use reader::{Places, Reader};
@@ -144,11 +146,6 @@ impl Config {
         }
         let (section, key) = path.rsplit_once('.').unwrap_or(("", path));
         self.places.get(section).unwrap_or(&self.file).with_key(key)
-    }
-
-    /// One number for what the pipeline does; the same in every process that was given the same pipeline.
-    pub fn fingerprint(&self) -> u64 {
-        fingerprint::of(self)
     }
 }
 

@@ -113,7 +113,28 @@ fn simple(reader: &Reader<'_>, at: &Located, name: &str, value: &Spanned<DeValue
     }
 }
 
-fn kind(word: &str) -> Result<Kind, String> {
+/// The word for a type; empty for one that has none, a struct or a list.
+pub(super) fn word(kind: &Kind) -> String {
+    match kind {
+        Kind::Decimal { precision, scale } => format!("decimal({precision},{scale})"),
+        Kind::String
+        | Kind::Int32
+        | Kind::Int64
+        | Kind::Float64
+        | Kind::Bool
+        | Kind::Timestamp
+        | Kind::Date
+        | Kind::Binary
+        | Kind::Struct(_)
+        | Kind::List(_) => {
+            let known = TYPES.iter().find(|(_, known)| known == kind);
+            known.map_or(String::new(), |(word, _)| (*word).to_owned())
+        }
+    }
+}
+
+/// The type of a word.
+pub(super) fn kind(word: &str) -> Result<Kind, String> {
     if let Some((_, kind)) = TYPES.iter().find(|(name, _)| *name == word) {
         return Ok(kind.clone());
     }

@@ -107,6 +107,18 @@ impl Scalar for Compression {
     }
 }
 
+impl Compression {
+    /// How it is written.
+    pub(super) fn text(self) -> String {
+        match self {
+            Compression::None => "none".into(),
+            Compression::Snappy => "snappy".into(),
+            Compression::Lz4 => "lz4".into(),
+            Compression::Zstd(level) => format!("zstd({level})"),
+        }
+    }
+}
+
 pub(super) fn read(section: Section<'_>, columns: &Columns) -> Sink {
     let sink = Sink {
         location: Location::read(&section, &PATH),

@@ -25,6 +25,11 @@ pub struct Text {
 }
 
 impl Text {
+    /// A text that was read before, as meant and as written.
+    pub(super) fn of(meant: &str, written: &str) -> Self {
+        Text { meant: meant.to_owned(), written: (meant != written).then(|| written.to_owned()) }
+    }
+
     /// What it stands for. Not for messages.
     pub fn as_str(&self) -> &str {
         &self.meant

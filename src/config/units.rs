@@ -19,7 +19,17 @@ const SIZES: [(&str, u64); 9] = [
     ("TiB", 1 << 40),
 ];
 
-const DURATIONS: [(&str, u64); 5] = [("ms", 1), ("s", 1_000), ("m", 60_000), ("h", 3_600_000), ("d", 86_400_000)];
+const DURATIONS: [(&str, u64); 9] = [
+    ("ms", 1),
+    ("s", 1_000),
+    ("m", 60_000),
+    ("h", 3_600_000),
+    ("hour", 3_600_000),
+    ("hours", 3_600_000),
+    ("d", 86_400_000),
+    ("day", 86_400_000),
+    ("days", 86_400_000),
+];
 
 /// A number of bytes, more than none.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -42,11 +52,16 @@ impl Scalar for Size {
 pub(super) struct Span(pub(super) Duration);
 
 impl Scalar for Span {
-    const WANTED: &'static str = "a duration; write it with its unit, as 500ms, 30s or 1h30m";
+    const WANTED: &'static str = "a duration; write it with its unit, as 500ms, 30s, 1h30m or 90 days";
 
     fn read(text: &str) -> Result<Self, Fault> {
         millis(text).filter(|millis| *millis > 0).map(Duration::from_millis).map(Span).ok_or(Fault::Unlike)
     }
+}
+
+/// A duration as people write it; `None` for anything else, and for no time at all.
+pub fn parse_duration(text: &str) -> Option<Duration> {
+    Span::read(text).ok().map(|span| span.0)
 }
 
 fn bytes(text: &str) -> Option<u64> {
@@ -110,6 +125,8 @@ mod tests {
             ("1h30m", Some(5_400_000)),
             ("1h 30m", Some(5_400_000)),
             ("2d", Some(172_800_000)),
+            ("2 days", Some(172_800_000)),
+            ("1 day 12 hours", Some(129_600_000)),
             ("30", None),
             ("s", None),
             ("1h30", None),

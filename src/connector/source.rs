@@ -9,7 +9,7 @@
 //! - A source holds nothing that grows with what was read: memory is taken from the [`Outlet`] before bytes are fetched.
 //! - A split that begins when others end names them as `parents`; it is started once all of them are read to the end.
 
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -74,9 +74,11 @@ pub trait Outlet: Send {
 /// A source of records.
 #[async_trait]
 pub trait Source: Send + Sync + 'static {
-    /// Parts of the source whose first start the log is to keep in mind, by any name that stays the same.
-    fn pins(&self) -> BTreeSet<String> {
-        BTreeSet::new()
+    /// Where the parts of the source stand that are not among the `known` pins of the log: for each, by a name that stays the
+    /// same, a text of the source's own. It goes into the claim, and is what `latest` means from then on. The service tells
+    /// it, by its own clock or numbers: ours may be wrong.
+    async fn pins(&self, _known: &BTreeMap<String, String>) -> Result<BTreeMap<String, String>, SourceError> {
+        Ok(BTreeMap::new())
     }
 
     /// Told once, after the log is claimed and before the first [`Source::discover`], what the log holds: the pins, and how
@@ -95,6 +97,13 @@ pub trait Source: Send + Sync + 'static {
     /// How many splits one worker reads side by side.
     fn concurrency(&self) -> usize {
         usize::MAX
+    }
+
+    /// Whether nothing is left to read of a split that is committed up to `at` (`None`: nothing of it is): [`Source::read`]
+    /// would answer [`End::Resting`] at once. At a start such a split gets no reader, which is what keeps a start with a
+    /// million files that are read already short. Must decide by its arguments alone, and cheaply. `false`: a reader finds out.
+    fn is_exhausted(&self, _split: &SplitInfo, _at: Option<&Position>) -> bool {
+        false
     }
 
     /// Reads a split from behind `from` (from its beginning where there is none) and hands the batches to `outlet`.

@@ -6,9 +6,12 @@
 //! - [`Store::create`] is the one decision of the commit protocol: of any number of concurrent calls with one key, at most
 //!   one ever succeeds, and what it wrote is what everyone reads from then on.
 //! - An upload shows nothing under its key until [`Store::complete`]; completing it again is harmless; a completed,
-//!   aborted or unknown upload answers [`StoreError::NoSuchUpload`].
+//!   aborted or unknown upload answers [`StoreError::NoSuchUpload`], one whose parts are not as the call says
+//!   [`StoreError::BadParts`]. Neither proves that the object is not there: another call may have completed the upload.
 //! - An error says whether the call can have happened all the same ([`StoreError::Unclear`]). Retries of what is safe to
 //!   repeat are the implementation's business; an `Unclear` that reaches the caller has to be looked into.
+
+use std::time::Duration;
 
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -41,6 +44,13 @@ pub struct Entry {
     pub crc: Option<u64>,
 }
 
+/// The answer to [`Store::complete`].
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Completed {
+    /// The CRC-64/NVME of the object that is there now, where the answer itself told it. It saves a [`Store::look`].
+    pub crc: Option<u64>,
+}
+
 /// What went wrong with a call to a store.
 #[derive(Debug, Error)]
 pub enum StoreError {
@@ -50,6 +60,9 @@ pub enum StoreError {
     /// The upload is not known: completed, aborted, or never there.
     #[error("the upload of {key} is not known to {store} (any more)")]
     NoSuchUpload { store: String, key: String },
+    /// The upload is known, but its parts do not make the object: one is missing, changed, too small, or damaged.
+    #[error("{store} cannot make {key} of its parts: {message}")]
+    BadParts { store: String, key: String, message: String },
     /// The store refused, and will again: no permission, no bucket, a bad name.
     #[error("{store} refused to {action} {key}: {message}")]
     Refused { store: String, action: &'static str, key: String, message: String },
@@ -65,6 +78,18 @@ impl StoreError {
     /// Whether the same call may succeed later.
     pub fn can_retry(&self) -> bool {
         matches!(self, StoreError::Unavailable { .. } | StoreError::Unclear { .. })
+    }
+
+    /// The same error once its call has been repeated in vain, saying for how long.
+    pub fn given_up(mut self, tries: u32, lasted: Duration) -> Self {
+        if let StoreError::Unavailable { message, .. } | StoreError::Unclear { message, .. } = &mut self {
+            let minutes = lasted.as_secs() / 60;
+            message.push_str(&format!(
+                "; {tries} tries in {minutes} minutes came to nothing. Nothing committed is lost: start again once the \
+                 store answers"
+            ));
+        }
+        self
     }
 }
 
@@ -127,8 +152,9 @@ pub trait Store: Send + Sync + 'static {
         Ok(())
     }
 
-    /// Makes the upload's parts, in order, the object under its key.
-    async fn complete(&self, upload: &Upload, parts: &[PartTag]) -> Result<(), StoreError>;
+    /// Makes the upload's parts, in order, the object under its key. Each answer is the caller's to judge: nothing is
+    /// repeated in here.
+    async fn complete(&self, upload: &Upload, parts: &[PartTag]) -> Result<Completed, StoreError>;
 
     /// Drops an upload and its parts; one that is not known is no error.
     async fn abort(&self, upload: &Upload) -> Result<(), StoreError>;
@@ -136,8 +162,14 @@ pub trait Store: Send + Sync + 'static {
     /// The uploads under way whose keys start with `prefix`.
     async fn uploads(&self, prefix: &str) -> Result<Vec<Upload>, StoreError>;
 
+    /// Removes what killed processes left of calls that ended halfway, and tells how much that was. What a live process
+    /// is working on, of this pipeline or another, is left alone. A store whose calls leave nothing has nothing to do.
+    async fn remove_leftovers(&self) -> Result<usize, StoreError> {
+        Ok(0)
+    }
+
     /// Things about the place that a user should hear of before relying on it (a lifecycle rule that aborts uploads too
-    /// early). Never fails: what cannot be found out is not warned of.
+    /// early, or that expires objects). Never fails: what cannot be found out is not warned of.
     async fn warnings(&self) -> Vec<String> {
         Vec::new()
     }

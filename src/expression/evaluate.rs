@@ -6,13 +6,12 @@
 //!
 //! A kernel that panics has failed like any other: no record may end the process.
 
-use std::panic::{AssertUnwindSafe, catch_unwind};
-
 use arrow::array::{Array, ArrayRef, AsArray, BooleanArray, RecordBatch, new_empty_array, new_null_array};
 use arrow::compute::{concat, prep_null_mask_filter};
 
 use super::error::{plain, shorten};
 use super::{Compiled, Evaluated, Ruled};
+use crate::panics;
 
 pub(super) fn evaluate(compiled: &Compiled, rows: &RecordBatch) -> Evaluated {
     let rows = match used_columns(compiled, rows) {
@@ -51,9 +50,8 @@ fn whole(compiled: &Compiled, rows: &RecordBatch) -> Result<ArrayRef, String> {
     if rows.num_rows() == 0 {
         return Ok(new_empty_array(&compiled.kind.data_type()));
     }
-    let evaluated = catch_unwind(AssertUnwindSafe(|| {
-        compiled.physical.evaluate(rows).and_then(|values| values.into_array(rows.num_rows()))
-    }));
+    let evaluated =
+        panics::caught(|| compiled.physical.evaluate(rows).and_then(|values| values.into_array(rows.num_rows())));
     match evaluated {
         Ok(Ok(values)) => Ok(values),
         Ok(Err(error)) => Err(plain(&error)),

@@ -7,14 +7,14 @@ use millstream_operators::protocol::append::{Answer, Step, after_creating, after
 use crate::connector::store::Created;
 use crate::connector::{Store, StoreError};
 use crate::exit::Fatal;
-use crate::log::commit_key;
+use crate::log::objects::commit_key;
 use crate::retry::Pause;
 
 /// How an append ended.
 #[derive(Debug, PartialEq)]
 pub enum Appended {
-    /// The commit is in the log.
-    Ours,
+    /// The commit is in the log, with so many bytes.
+    Ours(u64),
     /// Its number is taken by this commit of another writer.
     Theirs(Box<Commit>),
 }
@@ -32,7 +32,7 @@ pub async fn append(store: &dyn Store, commit: &Commit) -> Result<Appended, Fata
             step = after_reading(&ours, found.as_deref());
         }
         match step {
-            Step::Done => return Ok(Appended::Ours),
+            Step::Done => return Ok(Appended::Ours(ours.len() as u64)),
             Step::Fenced => return theirs(store, &key, &found.unwrap_or_default()),
             Step::CreateAgain | Step::ReadBack => pause.wait(&format!("create {key}")).await,
         }

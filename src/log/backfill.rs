@@ -1,21 +1,24 @@
 //! An average that is new to a pipeline starts with what is already committed.
 //!
-//! What must stay true is that averages equal a recount of the committed files. So a start that finds an average of which
-//! the log says nothing, or that is defined otherwise than the log says, counts the committed files once, and commits what
-//! that came to before anything is read. An average whose columns are not laid down cannot be counted so; it counts from here on.
+//! What must stay true is that averages equal a recount of the committed files. So a start that finds an average whose totals
+//! the log does not have, or that is defined otherwise than the log says, counts the committed files once, each with the
+//! definition in force when it was written, and commits what that came to before anything is read.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
-use millstream_operators::protocol::check::Checker;
+use millstream_operators::average::keep::{Redefined, redefined};
 use millstream_operators::protocol::recover::Place;
 use millstream_operators::protocol::{AverageId, Commit, State, Total};
 
 use crate::clock::Clock;
+use crate::connector::StoreError;
 use crate::exit::Fatal;
 use crate::log::append::{Appended, append};
+use crate::log::body::{LARGE, lay};
 use crate::log::claim::Claimant;
 use crate::log::recount::Recount;
-use crate::log::{Places, read, verify};
+use crate::log::verify::{self, Facts};
+use crate::log::{Places, read};
 use crate::stages::Stages;
 
 /// Counts what is committed for averages that are new, and commits it; `state` is taken on.
@@ -31,44 +34,68 @@ pub async fn backfill(
     if kept.is_empty() {
         return Ok(());
     }
-    let mut totals = recount(stages, places, state.commit).await?;
-    totals.retain(|id, _| kept.contains_key(&id.average));
-    let names: Vec<&String> = kept.keys().collect();
-    tracing::info!(?names, "averages are new or changed: what is committed was counted for them");
+    let goes_on = |name: &String, text: &String| {
+        state.kept.get(name).is_some_and(|before| redefined(before, text) == Redefined::KeepsLess)
+    };
+    let counted = kept.iter().filter(|(name, text)| !goes_on(name, text));
+    let names: BTreeSet<String> = counted.map(|(name, _)| name.clone()).collect();
+    let mut totals = BTreeMap::new();
+    if !names.is_empty() {
+        totals = recount(stages, places, state.commit, &names).await?;
+        tracing::info!(?names, "averages are new or changed: what is committed was counted for them");
+    }
     let commit = Commit {
-        commit: state.commit + 1,
-        generation: state.generation,
+        version: env!("CARGO_PKG_VERSION").to_owned(),
         writer: who.writer.clone(),
-        pipeline: who.pipeline.clone(),
         at: clock.text(),
-        epoch: state.epoch,
         published: state.commit,
-        snapshot: state.snapshot.clone(),
         kept,
         averages: totals.into_iter().collect(),
-        ..Commit::default()
+        ..state.next()
     };
-    if let Appended::Theirs(theirs) = append(&*places.data, &commit).await? {
-        let (store, ours) = (places.data.name().to_owned(), state.generation);
-        return Err(Fatal::Fenced { store, commit: theirs.commit, ours, theirs: theirs.generation });
-    }
-    state.apply(&commit, commit.to_bytes().len() as u64).map_err(|broken| Fatal::Log(broken.to_string()))?;
+    let appended = lay(&*places.data, &commit, LARGE).await?;
+    let bytes = match append(&*places.data, appended.as_ref().unwrap_or(&commit)).await? {
+        Appended::Ours(bytes) => bytes + appended.and_then(|commit| commit.body).map_or(0, |body| body.bytes),
+        Appended::Theirs(theirs) => {
+            let (store, ours) = (places.data.name().to_owned(), state.generation);
+            return Err(Fatal::Fenced { store, commit: theirs.commit, ours, theirs: theirs.generation });
+        }
+    };
+    state.apply(&commit, bytes).map_err(|broken| Fatal::Log(broken.to_string()))?;
     state.published = state.commit;
     Ok(())
 }
 
-async fn recount(stages: &Stages, places: &Places, last: u64) -> Result<BTreeMap<AverageId, Total>, Fatal> {
-    let mut checker = Checker::default();
-    for number in 1..=last {
-        checker.commit(&read::commit(&*places.data, number).await?.0);
-    }
-    let mut recount = Recount::new(stages);
-    for (place, path, _) in checker.named() {
+async fn recount(
+    stages: &Stages,
+    places: &Places,
+    last: u64,
+    names: &BTreeSet<String>,
+) -> Result<BTreeMap<AverageId, Total>, Fatal> {
+    let store = &*places.data;
+    let mut facts = Facts::new(stages);
+    facts.take_in(store, read::stream(store, 1, last).await?).await?;
+    let mut recount = Recount::new(stages, Some(names));
+    for (place, path, named) in facts.named() {
         if place == Place::Data {
-            let (file, _, _) = verify::spool(&*places.data, path).await?;
-            verify::count(file, path, Some(&mut recount))
-                .map_err(|problem| Fatal::Log(format!("{path}: {problem}")))?;
+            let layout = recount.layout(&facts.stages_of(place, &path, named.commit)?);
+            match verify::spool(store, &path).await {
+                Ok((file, _, _)) => verify::count(file, &path, Some((&mut recount, &layout)))
+                    .map(drop)
+                    .map_err(|problem| Fatal::Log(format!("{path}: {problem}")))?,
+                // A file that somebody removed is for `verify` and `repair` to report; it holds nobody up.
+                Err(Fatal::Store(StoreError::Missing { .. })) => {
+                    tracing::warn!(path, "a committed file is gone; its rows are not in the new averages");
+                }
+                Err(fatal) => return Err(fatal),
+            }
         }
     }
-    Ok(recount.totals())
+    let uncountable = recount.uncountable().clone();
+    if !uncountable.is_empty() {
+        tracing::warn!(?uncountable, "some files do not hold what these averages need; they count from here on");
+    }
+    let mut totals = recount.totals();
+    totals.retain(|id, _| !uncountable.contains(&id.average));
+    Ok(totals)
 }

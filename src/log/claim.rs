@@ -1,19 +1,25 @@
-//! A start claims the log: its first act is a commit that changes nothing but the generation.
+//! A start claims the log: its first act is a commit that changes nothing but the generation and, where it is new, the
+//! definition.
 //!
-//! From then on every older generation loses its next commit. Before anything is written, the store is tried: one that
-//! does not honour a conditional create cannot hold a log, and is refused.
+//! From then on every older generation loses its next commit. Before anything is written, the start looks whether the log is
+//! its own (the pipeline's name, the source) and whole, and tries the store: one that does not honour a conditional create
+//! cannot hold a log and is refused. What must stay true: a start that is refused has changed nothing.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use bytes::Bytes;
-use millstream_operators::protocol::State;
+use millstream_operators::protocol::{Claim, LogId, State};
 
 use crate::clock::Clock;
-use crate::connector::Store;
+use crate::config::{Definition, SourceChange};
 use crate::connector::store::Created;
+use crate::connector::{Source, SourceError, Store};
 use crate::exit::Fatal;
 use crate::log::append::{Appended, append};
-use crate::log::read;
+use crate::log::objects::TRY;
+use crate::log::owner::{self, TakeOver};
+use crate::log::{neighbours, read};
+use crate::retry::Pause;
 
 /// Who claims.
 #[derive(Clone, Debug)]
@@ -22,30 +28,139 @@ pub struct Claimant {
     pub writer: String,
     /// The pipeline's name.
     pub pipeline: String,
+    pub definition: Definition,
     /// Its averages by name, as they are defined.
     pub averages: BTreeMap<String, String>,
-    /// Parts of its source whose first start is to be kept in mind.
-    pub pin: BTreeSet<String>,
+    /// What would otherwise stop the start.
+    pub accept: BTreeSet<Accept>,
+    pub take_over: TakeOver,
 }
 
-/// Claims the log: the state that this start goes on from, its own claim taken in.
-pub async fn claim(store: &dyn Store, who: &Claimant, clock: &Clock) -> Result<State, Fatal> {
+/// What a user may accept that would otherwise stop a start.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Accept {
+    /// Another source feeds this sink from now on.
+    Source,
+    /// The folder holds files of a log that is gone: a new log starts beside them.
+    Sink,
+    /// The pipeline has another name from now on.
+    Name,
+}
+
+impl Accept {
+    /// The words of the command line.
+    pub const WORDS: [(&'static str, Accept); 3] =
+        [("source", Accept::Source), ("sink", Accept::Sink), ("name", Accept::Name)];
+
+    /// The word for it.
+    pub fn word(self) -> &'static str {
+        match self {
+            Accept::Source => "source",
+            Accept::Sink => "sink",
+            Accept::Name => "name",
+        }
+    }
+}
+
+/// Claims the log: the state that this start goes on from, its own claim taken in. `source` says where it stands now, as far as
+/// the log does not know yet.
+pub async fn claim(store: &dyn Store, source: &dyn Source, who: &Claimant, clock: &Clock) -> Result<State, Fatal> {
     try_conditional_create(store, &who.writer).await?;
+    if who.take_over == TakeOver::Never {
+        owner::wait_for_silence(store).await?;
+    }
     loop {
-        let mut state = read::state(store, read::end(store).await?).await?;
-        let commit = state.claim(&who.writer, &who.pipeline, &clock.text(), &who.averages, &who.pin);
-        if append(store, &commit).await? == Appended::Ours {
-            let bytes = commit.to_bytes().len() as u64;
+        let last = read::end(store).await?;
+        if last == 0 && !who.accept.contains(&Accept::Sink) {
+            neighbours::check_no_strays(store).await?;
+        }
+        let mut state = read::state(store, last).await?;
+        let notes = who.check(store, &state)?;
+        let pins = pins(source, &state).await?;
+        let commit = state.claim(who.claim(clock, pins, notes));
+        if let Appended::Ours(bytes) = append(store, &commit).await? {
             state.apply(&commit, bytes).map_err(|broken| Fatal::Log(broken.to_string()))?;
+            if !commit.notes.is_empty() {
+                tracing::info!(commit = commit.commit, "the definition changed: {}", commit.notes.join("; "));
+            }
+            read::leave_hint(store, commit.commit).await;
             return Ok(state);
         }
         tracing::info!(commit = commit.commit, "another writer was first; reading the log again");
     }
 }
 
+impl Claimant {
+    /// The claim as the protocol takes it.
+    pub fn claim(&self, clock: &Clock, pins: BTreeMap<String, String>, notes: Vec<String>) -> Claim {
+        Claim {
+            writer: self.writer.clone(),
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            pipeline: self.pipeline.clone(),
+            at: clock.text(),
+            log: LogId::from_seed(&self.writer),
+            definition: Some(self.definition.to_json()),
+            averages: self.averages.clone(),
+            pins,
+            notes,
+        }
+    }
+
+    /// Whether the log is this pipeline's; what changes with the claim.
+    pub(super) fn check(&self, store: &dyn Store, state: &State) -> Result<Vec<String>, Fatal> {
+        let mut notes = Vec::new();
+        let accepts = |what| self.accept.contains(&what);
+        if state.commit > 0 && state.pipeline != self.pipeline {
+            if !accepts(Accept::Name) {
+                return Err(other_pipeline(store, &state.pipeline, &self.pipeline));
+            }
+            notes.push(format!("accepted: the pipeline {} is now called {}", state.pipeline, self.pipeline));
+        }
+        let Some(before) = &state.definition else { return Ok(notes) };
+        let before = Definition::from_json(before).map_err(|error| {
+            Fatal::Log(format!("the definition in the log of {} cannot be read: {error}", store.name()))
+        })?;
+        if let SourceChange::Another { before, now } = before.same_source(&self.definition) {
+            if !accepts(Accept::Source) {
+                return Err(other_source(store, &before, &now));
+            }
+            notes.push(format!("accepted: the source is now {now}, it was {before}"));
+        }
+        notes.extend(before.changes(&self.definition));
+        Ok(notes)
+    }
+}
+
+fn other_pipeline(store: &dyn Store, theirs: &str, ours: &str) -> Fatal {
+    Fatal::Usage(format!(
+        "{} belongs to the pipeline {theirs:?}, and this one is called {ours:?}: two pipelines cannot share a sink. \
+         Choose another [sink] path; if {theirs:?} was renamed, start once with --accept name",
+        store.name()
+    ))
+}
+
+fn other_source(store: &dyn Store, before: &str, now: &str) -> Fatal {
+    Fatal::Usage(format!(
+        "{} holds what was read from {before}, and the pipeline file now says {now}: positions of the one mean nothing in \
+         the other. Choose another [sink] path, or start once with --accept source to add the new source to what is there",
+        store.name()
+    ))
+}
+
+/// Where the parts of a source stand that are new to the log. Waits for a source that is away.
+pub async fn pins(source: &dyn Source, log: &State) -> Result<BTreeMap<String, String>, SourceError> {
+    let mut pause = Pause::default();
+    loop {
+        match source.pins(&log.pins).await {
+            Err(SourceError::Unavailable { name, message }) => pause.wait(&format!("{name}: {message}")).await,
+            settled => return settled,
+        }
+    }
+}
+
 /// Creates one object twice: the second time must be told that it exists.
 async fn try_conditional_create(store: &dyn Store, writer: &str) -> Result<(), Fatal> {
-    let key = format!(".millstream/try/{writer}");
+    let key = format!("{TRY}{writer}");
     let tries =
         [store.create(&key, Bytes::from_static(b"1")).await, store.create(&key, Bytes::from_static(b"2")).await];
     let cleared = store.delete(&key).await;

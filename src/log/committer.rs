@@ -1,19 +1,21 @@
 //! The task beside the commit operator: drafts become commits, commits become visible files.
 //!
 //! ```text
-//! draft ─► append ─► (acknowledge the source) ─► publish, several at once ─► sealed
-//!             │                                     └► how far all is published, told in the next commit
-//!             └► now and then: a snapshot, the hint
+//! draft ─► (lists beside it) ─► append ─► (acknowledge the source) ─► publish, several at once ─► sealed
+//!                                 │                                     └► how far all is published, told in the next commit
+//!                                 └► the hint; now and then a snapshot
 //! ```
 //! Owns the number of the next commit. Appends one at a time, in order; publishes a few commits side by side. With nothing
-//! to commit it looks at the log now and then, so that a process that was fenced out learns of it.
+//! to commit it looks at the log now and then, so that a process that was fenced out learns of it. While it lives it renews
+//! the note of who runs the pipeline.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
 use millstream_operators::commit::{CommitRequest, Draft, Sealed};
-use millstream_operators::protocol::{Commit, SnapshotRef, State, recover};
+use millstream_operators::protocol::recover::Place;
+use millstream_operators::protocol::{Commit, SnapshotRef, State, coverage, recover};
 use tokio::task::JoinSet;
 
 use crate::bridge::{TokioEnd, Trouble};
@@ -22,19 +24,33 @@ use crate::connector::Source;
 use crate::exit::Fatal;
 use crate::log::append::{Appended, append};
 use crate::log::claim::Claimant;
-use crate::log::{Places, commit_key, publish, read, snapshot};
+use crate::log::objects::commit_key;
+use crate::log::{Places, body, owner, publish, read, snapshot};
 
 /// Commits that may wait for their files to appear before the next one is made.
 const UNPUBLISHED: usize = 4;
 /// How long to sit with nothing to commit before looking whether we are fenced out.
 const IDLE_LOOK: Duration = Duration::from_secs(20);
-/// No snapshot is made for less than this many bytes of commits, unless a test wants to see one sooner.
-pub const LEAST_SNAPSHOT: u64 = 1 << 20;
-/// A hint is left every so many commits.
-const HINT_EVERY: u64 = 16;
 
 /// Told of every commit made.
 pub type OnCommit = Arc<dyn Fn(&Commit) + Send + Sync>;
+
+/// When objects beside the commits are worth it. Tests want to see them sooner.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Worth {
+    /// No snapshot for fewer bytes of commits than this, unless there are `commits` of them.
+    pub snapshot: u64,
+    /// Most commits that a start has to read.
+    pub commits: u64,
+    /// A commit of this many bytes keeps its lists beside it.
+    pub body: usize,
+}
+
+impl Default for Worth {
+    fn default() -> Self {
+        Worth { snapshot: 1 << 20, commits: 1_000, body: body::LARGE }
+    }
+}
 
 /// What the committer needs of its surroundings.
 #[derive(Clone)]
@@ -45,14 +61,15 @@ pub struct Committing {
     pub clock: Clock,
     pub trouble: Trouble,
     pub on_commit: OnCommit,
-    /// No snapshot is made for less than this many bytes of commits.
-    pub least_snapshot: u64,
+    pub worth: Worth,
 }
 
 /// What a task of the committer came to.
 enum Came {
     Published { commit: u64, epoch: u64, result: Result<(), Fatal> },
     Snapshot(Result<SnapshotRef, Fatal>),
+    Cleared,
+    Hinted(u64),
 }
 
 struct Committer {
@@ -62,6 +79,9 @@ struct Committer {
     published: BTreeSet<u64>,
     publishing: usize,
     snapshotting: bool,
+    /// The commit that the hint names, and whether it is being written.
+    hinted: u64,
+    hinting: bool,
     tasks: JoinSet<Came>,
 }
 
@@ -69,15 +89,24 @@ struct Committer {
 pub async fn run(around: Committing, state: State, mut end: TokioEnd<CommitRequest, Sealed>) {
     let log = State { positions: Default::default(), averages: Default::default(), ..state };
     let trouble = around.trouble.clone();
+    let (store, who, clock) = (around.places.data.clone(), around.who.clone(), around.clock.clone());
+    let (generation, hinted) = (log.generation, log.commit);
     let mut committer = Committer {
         around,
         log,
         published: BTreeSet::new(),
         publishing: 0,
         snapshotting: false,
+        hinted,
+        hinting: false,
         tasks: JoinSet::new(),
     };
-    if let Err(fatal) = committer.serve(&mut end).await {
+    let served = tokio::select! {
+        biased;
+        served = committer.serve(&mut end) => served,
+        () = owner::renew(&*store, generation, &who.writer, &clock) => Ok(()),
+    };
+    if let Err(fatal) = served {
         trouble.report(fatal);
     }
 }
@@ -108,39 +137,49 @@ impl Committer {
         let store = self.around.places.data.clone();
         let epoch = draft.epoch;
         let commit = self.make(draft);
-        match append(&*store, &commit).await? {
-            Appended::Ours => {}
+        let appended = body::lay(&*store, &commit, self.around.worth.body).await?;
+        let bytes = match append(&*store, appended.as_ref().unwrap_or(&commit)).await? {
+            Appended::Ours(bytes) => bytes + appended.and_then(|commit| commit.body).map_or(0, |body| body.bytes),
             Appended::Theirs(theirs) => return Err(self.fenced(&theirs)),
-        }
+        };
         self.log.positions.clear();
         self.log.averages.clear();
-        let bytes = commit.to_bytes().len() as u64;
         self.log.apply(&commit, bytes).map_err(|broken| Fatal::Log(broken.to_string()))?;
         (self.around.on_commit)(&commit);
-        if commit.commit.is_multiple_of(HINT_EVERY) {
-            read::leave_hint(&*store, commit.commit).await;
-        }
+        self.hint();
         self.acknowledge(&commit).await;
         self.publish(commit, epoch);
         Ok(())
     }
 
-    fn make(&self, draft: Draft) -> Commit {
+    fn make(&self, mut draft: Draft) -> Commit {
+        let data = coverage::share(Place::Data, &mut draft.files);
+        let rejects = coverage::share(Place::Rejects, &mut draft.rejects);
         Commit {
-            commit: self.log.commit + 1,
-            generation: self.log.generation,
+            version: env!("CARGO_PKG_VERSION").to_owned(),
             writer: self.around.who.writer.clone(),
-            pipeline: self.around.who.pipeline.clone(),
             at: self.around.clock.text(),
             epoch: draft.epoch,
-            published: self.log.published,
-            snapshot: self.log.snapshot.clone(),
             files: draft.files,
             rejects: draft.rejects,
+            coverage: [data, rejects].concat(),
             positions: draft.positions,
             averages: draft.averages,
-            ..Commit::default()
+            ..self.log.next()
         }
+    }
+
+    /// Renews the hint beside the work, one at a time.
+    fn hint(&mut self) {
+        if self.hinting || self.hinted == self.log.commit {
+            return;
+        }
+        self.hinting = true;
+        let (store, commit) = (self.around.places.data.clone(), self.log.commit);
+        self.tasks.spawn(async move {
+            read::leave_hint(&*store, commit).await;
+            Came::Hinted(commit)
+        });
     }
 
     /// The source may like to know; the log is the truth all the same.
@@ -190,6 +229,7 @@ impl Committer {
                 self.snapshotting = false;
                 match result {
                     Ok(snapshot) => {
+                        self.clear_before(self.log.snapshot.as_ref().map_or(0, |last| last.commit));
                         self.log.since_snapshot = 0;
                         self.log.snapshot = Some(snapshot);
                     }
@@ -199,11 +239,17 @@ impl Committer {
                 }
                 Ok(None)
             }
+            Came::Hinted(commit) => {
+                (self.hinting, self.hinted) = (false, commit);
+                self.hint();
+                Ok(None)
+            }
+            Came::Cleared => Ok(None),
         }
     }
 
     fn snapshot_if_due(&mut self) {
-        if self.snapshotting || !self.log.wants_snapshot(self.around.least_snapshot) {
+        if self.snapshotting || !self.log.wants_snapshot(self.around.worth.snapshot, self.around.worth.commits) {
             return;
         }
         self.snapshotting = true;
@@ -211,6 +257,15 @@ impl Committer {
         let (at, generation) = (self.log.published, self.log.generation);
         let work = async move { Came::Snapshot(snapshot::write(&*store, last, at, generation).await) };
         self.tasks.spawn(work);
+    }
+
+    /// Commits that are still to be published may name the snapshot before the newest one; nobody needs those before it.
+    fn clear_before(&mut self, commit: u64) {
+        let store = self.around.places.data.clone();
+        self.tasks.spawn(async move {
+            snapshot::clear(&*store, commit).await;
+            Came::Cleared
+        });
     }
 
     async fn look_for_a_newer_generation(&self) -> Result<(), Fatal> {

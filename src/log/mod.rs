@@ -1,8 +1,9 @@
 //! The commit log: how a pipeline's truth is found, claimed, added to and made visible.
 //!
 //! ```text
-//! start:  end ─► fold ─► claim ─► recover (finish, abort, write lost files again)
+//! start:  end ─► state ─► claim ─► recover (finish, abort, write lost files again) ─► backfill new averages
 //! epoch:  draft ─► append (the one decision) ─► publish ─► snapshot now and then
+//! end:    snapshot ─► mark that all is published
 //! ```
 //! Acts on what `millstream_operators::protocol` decides, against the [`Store`] trait alone. Owns the layout below
 //! `<sink.path>/.millstream/`. Owns no dataflow: a draft comes in, a sealed epoch goes out.
@@ -12,13 +13,22 @@
 
 pub mod append;
 pub mod backfill;
+pub mod body;
 pub mod claim;
 pub mod committer;
+pub mod ending;
+pub mod fold;
+pub mod lay;
 pub mod lost;
+pub mod neighbours;
+pub mod objects;
+pub mod owner;
+pub mod past;
 pub mod publish;
 pub mod read;
 pub mod recount;
 pub mod recover;
+pub mod repair;
 pub mod snapshot;
 pub mod verify;
 
@@ -44,11 +54,3 @@ impl Places {
         }
     }
 }
-
-/// The key of a commit.
-pub fn commit_key(commit: u64) -> String {
-    format!(".millstream/commits/{commit}.json")
-}
-
-/// Says, without promise, how long the log is: a start looks on from there.
-pub const HINT: &str = ".millstream/hint.json";

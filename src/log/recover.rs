@@ -1,7 +1,7 @@
 //! At a start, after the claim: finish what is committed, abort what never will be, tell what was lost.
 
 use millstream_operators::protocol::State;
-use millstream_operators::protocol::recover::{Place, Unfinished, to_abort, to_finish};
+use millstream_operators::protocol::recover::{Aborting, Place, Unfinished, to_finish};
 
 use crate::exit::Fatal;
 use crate::log::{Places, publish, read};
@@ -23,15 +23,18 @@ pub async fn recover(places: &Places, state: &State) -> Result<Recovered, Fatal>
     let commits = read::commits(&*places.data, state.published + 1, state.commit).await?;
     let unfinished = to_finish(&commits);
     let mut aborted = 0;
-    for place in [Place::Data, Place::Rejects] {
-        aborted += abort_old(places, place, state.generation, &unfinished).await?;
+    if let Some(log) = state.log {
+        let aborting = Aborting::new(log, state.generation, &unfinished);
+        for place in Place::ALL {
+            aborted += abort_old(places, place, &aborting).await?;
+        }
     }
     let files = unfinished.len();
     let lost = publish::publish(places, unfinished).await?;
     Ok(Recovered { finished: files - lost.len(), aborted, lost })
 }
 
-async fn abort_old(places: &Places, place: Place, generation: u64, unfinished: &[Unfinished]) -> Result<usize, Fatal> {
+async fn abort_old(places: &Places, place: Place, aborting: &Aborting<'_>) -> Result<usize, Fatal> {
     let store = places.of(place);
     let mut pause = Pause::default();
     let uploads = loop {
@@ -42,7 +45,7 @@ async fn abort_old(places: &Places, place: Place, generation: u64, unfinished: &
         }
     };
     let mut aborted = 0;
-    for upload in uploads.iter().filter(|upload| to_abort(&upload.key, &upload.id, generation, unfinished)) {
+    for upload in uploads.iter().filter(|upload| aborting.wants(&upload.key, &upload.id)) {
         match store.abort(upload).await {
             Ok(()) => aborted += 1,
             // It is found again by the next start.

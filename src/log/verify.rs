@@ -1,29 +1,43 @@
 //! `verify`: gathers the facts of a log and of what lies beside it, and asks the one predicate.
 //!
 //! Reads every file that the log names, whole: its size, its checksum, its rows. Averages are counted again from the rows,
-//! where the files hold all that it takes. Costs one pass over the data; a file at a time is spooled to a temporary file,
-//! so memory does not grow with what is verified.
+//! each file with the definition in force when it was written. Costs one pass over the data; a file at a time is spooled to
+//! a temporary file, so memory does not grow with what is verified.
+//!
+//! It may run beside the pipeline. What must stay true: nothing is accused by a look that is older than what it is held
+//! against. Visible files are listed first and the log is read after that; a file that is not visible yet is waited for.
 
 use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::{Seek, Write};
+use std::time::Duration;
 
 use arrow::array::RecordBatch;
 use crc_fast::{CrcAlgorithm, Digest};
-use futures::StreamExt;
+use futures::stream::BoxStream;
+use futures::{StreamExt, TryStreamExt};
 use millstream_operators::protocol::check::{Checker, Found, Named};
 use millstream_operators::protocol::recover::Place;
+use millstream_operators::protocol::{AverageTotals, Commit};
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 use serde::Serialize;
+use serde_json::Value;
+use tokio::time::sleep;
 
 use crate::connector::{Store, StoreError};
 use crate::exit::Fatal;
-use crate::log::recount::Recount;
-use crate::log::{Places, read};
+use crate::log::fold::Folds;
+use crate::log::past::Past;
+use crate::log::recount::{Layout, Recount};
+use crate::log::{Places, neighbours, read, snapshot};
 use crate::stages::Stages;
 
+/// Looks for files that are committed and not visible yet, and the pause between two of them.
+const LOOKS: u32 = 20;
+const PAUSE: Duration = Duration::from_millis(500);
+
 /// What verifying came to; this is the form that scripts read.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Default, Serialize)]
 pub struct Report {
     pub ok: bool,
     pub commits: u64,
@@ -31,33 +45,276 @@ pub struct Report {
     pub rows: u64,
     pub rejects: u64,
     pub problems: Vec<String>,
+    /// Losses that somebody accepted.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub accepted: Vec<String>,
+    /// What could not be compared, and why.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub notes: Vec<String>,
+}
+
+/// A log from its beginning: what the predicate knows of it, and which definition was in force when.
+pub struct Facts<'a> {
+    pub checker: Checker,
+    past: Past<'a>,
+    /// Definitions, each with the first commit that it holds for.
+    definitions: Vec<(u64, Value)>,
+    /// Files that stand in for others: the commit whose records they hold.
+    stand_ins: BTreeMap<(Place, String), u64>,
+}
+
+impl<'a> Facts<'a> {
+    /// None yet.
+    pub fn new(stages: &'a Stages) -> Self {
+        let (checker, definitions, stand_ins) = Default::default();
+        Facts { checker, past: Past::new(stages), definitions, stand_ins }
+    }
+
+    /// Takes commits in.
+    pub async fn take_in(
+        &mut self,
+        store: &dyn Store,
+        mut commits: BoxStream<'_, Result<(Commit, u64), Fatal>>,
+    ) -> Result<(), Fatal> {
+        if self.checker.state().commit == 0 {
+            for (fold, missing) in Folds::read(store).await?.missing() {
+                self.checker.begin_behind(fold.last, missing.epoch);
+            }
+        }
+        while let Some((commit, _)) = commits.try_next().await? {
+            self.commit(&commit);
+        }
+        Ok(())
+    }
+
+    fn commit(&mut self, commit: &Commit) {
+        self.checker.commit(commit);
+        if let Some(definition) = &commit.definition {
+            self.definitions.push((commit.commit, definition.clone()));
+        }
+        for lost in &commit.replaces {
+            let first = self.stand_ins.get(&(lost.place, lost.path.clone())).copied().unwrap_or(lost.commit);
+            self.stand_ins.insert((lost.place, lost.by.clone()), first);
+        }
+    }
+
+    /// The files that must be there.
+    pub fn named(&self) -> Vec<(Place, String, Named)> {
+        self.checker.named().map(|(place, path, named)| (place, path.to_owned(), named.clone())).collect()
+    }
+
+    /// The stages by which a file was made.
+    pub fn stages_of(&mut self, place: Place, path: &str, commit: u64) -> Result<Stages, Fatal> {
+        let commit = self.stand_ins.get(&(place, path.to_owned())).copied().unwrap_or(commit);
+        let before = self.definitions.partition_point(|(first, _)| *first <= commit);
+        // Commits before the first recorded definition are of the first release, which recorded none.
+        let definition = self.definitions.get(before.saturating_sub(1)).map(|(_, definition)| definition);
+        self.past.stages(definition, commit)
+    }
 }
 
 /// Verifies everything. `progress` hears of each file.
-pub async fn verify(places: &Places, stages: &Stages, mut progress: impl FnMut(&str)) -> Result<Report, Fatal> {
+pub async fn verify(places: &Places, stages: &Stages, progress: impl FnMut(&str)) -> Result<Report, Fatal> {
+    let (facts, recount) = (Facts::new(stages), Recount::new(stages, None));
+    let mut verifying = Verifying { places, facts, recount, report: Report::default(), progress };
     let last = read::end(&*places.data).await?;
-    let mut checker = Checker::default();
-    for number in 1..=last {
-        checker.commit(&read::commit(&*places.data, number).await?.0);
+    verifying.take_in(1, last).await?;
+    verifying.look_at_snapshot().await?;
+    verifying.look_at_the_visible(last).await?;
+    verifying.compare_averages().await?;
+    Ok(verifying.reported())
+}
+
+struct Verifying<'a, P> {
+    places: &'a Places,
+    facts: Facts<'a>,
+    recount: Recount,
+    report: Report,
+    progress: P,
+}
+
+impl<P: FnMut(&str)> Verifying<'_, P> {
+    /// Takes these commits in, and examines the files that they name.
+    async fn take_in(&mut self, first: u64, last: u64) -> Result<(), Fatal> {
+        let store = &*self.places.data;
+        self.facts.take_in(store, read::stream(store, first, last).await?).await?;
+        self.report.commits = last;
+        let files = self.facts.named();
+        let mut late = Vec::new();
+        for file in files.into_iter().filter(|(_, _, named)| (first..=last).contains(&named.commit)) {
+            late.extend(self.file(file).await?);
+        }
+        self.wait_for(late).await
     }
-    look_at_snapshot(places, &mut checker).await?;
-    let mut report = Report { ok: false, commits: last, files: 0, rows: 0, rejects: 0, problems: Vec::new() };
-    let mut recount = Recount::new(stages);
-    let named: Vec<(Place, String, Named)> =
-        checker.named().map(|(place, path, named)| (place, path.to_owned(), named.clone())).collect();
-    for (place, path, named) in &named {
-        progress(path);
-        let recount = (*place == Place::Data).then_some(&mut recount);
-        let found = examine(&**places.of(*place), path, recount, &mut checker).await?;
-        report.add(*place, found.as_ref());
-        checker.found(path, named, found.as_ref());
+
+    /// Examines a file; gives it back where it is not there and may become visible yet.
+    async fn file(
+        &mut self,
+        (place, path, named): (Place, String, Named),
+    ) -> Result<Option<(Place, String, Named)>, Fatal> {
+        (self.progress)(&path);
+        let found = self.examine(place, &path, named.commit).await?;
+        if found.is_none() && named.commit > self.facts.checker.state().published {
+            return Ok(Some((place, path, named)));
+        }
+        self.report.add(place, found.as_ref());
+        self.facts.checker.found(&path, &named, found.as_ref());
+        Ok(None)
     }
-    look_at_the_visible(places, &mut checker).await?;
-    let log = recount.comparable(&checker.state().averages);
-    checker.recounted(&log, &recount.totals());
-    report.problems = checker.problems().to_vec();
-    report.ok = report.problems.is_empty();
-    Ok(report)
+
+    /// Files of commits that may not be published yet.
+    async fn wait_for(&mut self, mut late: Vec<(Place, String, Named)>) -> Result<(), Fatal> {
+        let store = &*self.places.data;
+        if !late.is_empty() {
+            let last = read::end(store).await?;
+            let published = read::state(store, last).await?.published;
+            self.facts.checker.published(published);
+        }
+        for look in 0..LOOKS {
+            let mut still = Vec::new();
+            for (place, path, named) in late {
+                let there = self.places.of(place).look(&path).await?.is_some();
+                let final_look = look + 1 == LOOKS || named.commit <= self.facts.checker.state().published;
+                if there || final_look {
+                    let found = self.examine(place, &path, named.commit).await?;
+                    self.report.add(place, found.as_ref());
+                    self.facts.checker.found(&path, &named, found.as_ref());
+                } else {
+                    still.push((place, path, named));
+                }
+            }
+            if still.is_empty() {
+                return Ok(());
+            }
+            late = still;
+            sleep(PAUSE).await;
+        }
+        Ok(())
+    }
+
+    /// Reads a file and counts its rows again; `None`: it is not there.
+    async fn examine(&mut self, place: Place, path: &str, commit: u64) -> Result<Option<Found>, Fatal> {
+        let (file, bytes, crc) = match spool(&**self.places.of(place), path).await {
+            Ok(spooled) => spooled,
+            Err(Fatal::Store(StoreError::Missing { .. })) => return Ok(None),
+            Err(fatal) => return Err(fatal),
+        };
+        let layout = match place {
+            Place::Data => match self.facts.stages_of(place, path, commit) {
+                Ok(stages) => Some(self.recount.layout(&stages)),
+                Err(fatal) => {
+                    self.report.notes.push(format!("{path} was not counted again: {fatal}"));
+                    None
+                }
+            },
+            Place::Rejects => None,
+        };
+        let recount = layout.as_ref().map(|layout| (&mut self.recount, layout));
+        let rows = match count(file, path, recount) {
+            Ok(rows) => Some(rows),
+            Err(problem) => {
+                self.facts.checker.problem(format!("{path}: {problem}"));
+                None
+            }
+        };
+        Ok(Some(Found { bytes, rows, crc: Some(format!("{crc:016x}")) }))
+    }
+
+    /// The newest snapshot must say what the commits say.
+    async fn look_at_snapshot(&mut self) -> Result<(), Fatal> {
+        let store = &*self.places.data;
+        let commits = self.facts.checker.state();
+        let newest = match commits.commit {
+            0 => None,
+            last => crate::log::ending::read(store, last, commits.generation).await?.and_then(|ended| ended.snapshot),
+        };
+        let Some(snapshot) = newest.or(commits.snapshot.clone()) else { return Ok(()) };
+        if self.facts.checker.is_blind() {
+            return Ok(());
+        }
+        let problem = match snapshot::read(store, &snapshot).await {
+            Err(Fatal::Log(problem)) => Some(problem),
+            Err(fatal) => return Err(fatal),
+            Ok(mut state) => {
+                read::take_in(store, &mut state, commits.commit).await?;
+                let same = state.positions == commits.positions
+                    && state.averages == commits.averages
+                    && state.kept == commits.kept
+                    && state.definition == commits.definition
+                    && state.log == commits.log
+                    && state.pins == commits.pins;
+                (!same).then(|| format!("{}: differs from what the commits add up to", snapshot.key))
+            }
+        };
+        problem.into_iter().for_each(|problem| self.facts.checker.problem(problem));
+        Ok(())
+    }
+
+    /// Whatever a plain glob would find must be named by a commit. Files are listed before the log is looked at again: a
+    /// file becomes visible only after its commit is there.
+    async fn look_at_the_visible(&mut self, last: u64) -> Result<(), Fatal> {
+        let mut visible: Vec<(Place, BTreeMap<String, ()>)> = Vec::new();
+        for place in Place::ALL {
+            let entries = self.places.of(place).list("").await?;
+            visible.push((place, entries.into_iter().map(|entry| (entry.key, ())).collect()));
+        }
+        let log = self.facts.checker.state().log;
+        let ours =
+            visible.iter().flat_map(|(place, keys)| neighbours::ours(keys, log).into_iter().map(|key| (*place, key)));
+        let ours: Vec<(Place, &str)> = ours.collect();
+        if ours.iter().any(|(place, key)| self.facts.checker.visible_problem(*place, key).is_some()) {
+            let now = read::end(&*self.places.data).await?;
+            if now > last {
+                self.take_in(last + 1, now).await?;
+            }
+        }
+        for (place, key) in ours {
+            if self.facts.checker.may_be_of_a_missing_commit(place, key) {
+                let found = self.examine(place, key, 0).await?;
+                self.report.add(place, found.as_ref());
+            } else {
+                self.facts.checker.visible(place, key);
+            }
+        }
+        Ok(())
+    }
+
+    /// An average that no start has counted yet, or not as it is defined now, has nothing to be compared with.
+    async fn compare_averages(&mut self) -> Result<(), Fatal> {
+        for average in self.recount.leave_out_all_but(&self.facts.checker.state().kept) {
+            let note = format!("average {average} is new or changed: the next start counts it");
+            self.report.notes.push(note);
+        }
+        let files: AverageTotals = self.recount.totals().into_iter().collect();
+        let files = self.recount.comparable(&files);
+        let log = match self.facts.checker.is_blind() {
+            false => self.recount.comparable(&self.facts.checker.state().averages),
+            true => {
+                let store = &*self.places.data;
+                self.recount.comparable(&read::state(store, self.facts.checker.state().commit).await?.averages)
+            }
+        };
+        self.facts.checker.recounted(&log, &files);
+        for average in self.recount.uncountable() {
+            let note = format!("average {average} was not counted again: some files do not hold all of its columns");
+            self.report.notes.push(note);
+        }
+        Ok(())
+    }
+
+    fn reported(mut self) -> Report {
+        let checker = &self.facts.checker;
+        self.report.accepted = checker
+            .lost()
+            .map(|lost| format!("{} of commit {} is lost, {} rows; accepted", lost.path, lost.commit, lost.rows))
+            .collect();
+        self.report.accepted.extend(checker.blind_behind().map(|commit| {
+            format!("commits up to {commit} are lost; accepted: what they named is taken as it lies there")
+        }));
+        self.report.problems = checker.problems().to_vec();
+        self.report.ok = self.report.problems.is_empty();
+        self.report
+    }
 }
 
 impl Report {
@@ -68,52 +325,6 @@ impl Report {
             Place::Rejects => self.rejects += rows,
         }
     }
-}
-
-/// The newest snapshot must say what the commits say.
-async fn look_at_snapshot(places: &Places, checker: &mut Checker) -> Result<(), Fatal> {
-    let Some(snapshot) = checker.state().snapshot.clone() else { return Ok(()) };
-    let mut state = super::snapshot::read(&*places.data, &snapshot).await?;
-    read::take_in(&*places.data, &mut state, checker.state().commit).await?;
-    let same = state.positions == checker.state().positions && state.averages == checker.state().averages;
-    if !same {
-        checker.problem(format!("{}: differs from what the commits add up to", snapshot.key));
-    }
-    Ok(())
-}
-
-/// Whatever a plain glob would find must be named by a commit.
-async fn look_at_the_visible(places: &Places, checker: &mut Checker) -> Result<(), Fatal> {
-    for place in [Place::Data, Place::Rejects] {
-        for entry in places.of(place).list("").await? {
-            if entry.key.ends_with(".parquet") {
-                checker.visible(place, &entry.key);
-            }
-        }
-    }
-    Ok(())
-}
-
-/// Reads a file and counts its rows again; none: it is not there.
-async fn examine(
-    store: &dyn Store,
-    path: &str,
-    recount: Option<&mut Recount>,
-    checker: &mut Checker,
-) -> Result<Option<Found>, Fatal> {
-    let (file, bytes, crc) = match spool(store, path).await {
-        Ok(spooled) => spooled,
-        Err(Fatal::Store(StoreError::Missing { .. })) => return Ok(None),
-        Err(fatal) => return Err(fatal),
-    };
-    let rows = match count(file, path, recount) {
-        Ok(rows) => Some(rows),
-        Err(problem) => {
-            checker.problem(format!("{path}: {problem}"));
-            None
-        }
-    };
-    Ok(Some(Found { bytes, rows, crc: Some(format!("{crc:016x}")) }))
 }
 
 /// A file as a temporary file, from its beginning, with its size and its checksum.
@@ -132,14 +343,14 @@ pub(super) async fn spool(store: &dyn Store, path: &str) -> Result<(File, u64, u
     Ok((file, bytes, crc.finalize()))
 }
 
-pub(super) fn count(file: File, path: &str, mut recount: Option<&mut Recount>) -> Result<u64, String> {
+pub(super) fn count(file: File, path: &str, mut recount: Option<(&mut Recount, &Layout)>) -> Result<u64, String> {
     let reader = ParquetRecordBatchReaderBuilder::try_new(file).and_then(|builder| builder.build());
     let mut rows = 0;
     for batch in reader.map_err(|error| format!("not a Parquet file: {error}"))? {
         let batch: RecordBatch = batch.map_err(|error| format!("cannot be read to its end: {error}"))?;
         rows += batch.num_rows() as u64;
-        if let Some(recount) = recount.as_deref_mut() {
-            recount.add(path, &batch)?;
+        if let Some((recount, layout)) = &mut recount {
+            recount.add(path, layout, &batch)?;
         }
     }
     Ok(rows)

@@ -4,7 +4,7 @@
 //! batches take, because all of them begin at [`Source::read`]. What must stay true: nothing goes on before its schemas are
 //! there; while the registry is away reading fails as if the source were, and begins again behind what went on.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -32,8 +32,8 @@ impl Registered {
 
 #[async_trait]
 impl Source for Registered {
-    fn pins(&self) -> BTreeSet<String> {
-        self.source.pins()
+    async fn pins(&self, known: &BTreeMap<String, String>) -> Result<BTreeMap<String, String>, SourceError> {
+        self.source.pins(known).await
     }
 
     fn goes_on_from(&self, log: &State) {

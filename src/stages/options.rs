@@ -6,6 +6,7 @@ use arrow::datatypes::SchemaRef;
 use millstream_operators::average::{AverageSpec, Bucket};
 use millstream_operators::decode::{self, DecodeOptions};
 use millstream_operators::encode::{Bloom, ColumnChoice, Compression, EncodeOptions, Statistics, ZstdLevel};
+use millstream_operators::protocol::recover::Place;
 use millstream_operators::{Column, Reserve};
 
 use crate::config::{self, Choice, Config, ConfigError};
@@ -68,6 +69,7 @@ pub(super) fn data(
 
 pub(super) fn rejects(config: &Config, schema: SchemaRef, reserve: Arc<dyn Reserve>) -> EncodeOptions {
     EncodeOptions {
+        kind: Place::Rejects,
         compression: compression(config.sink.compression),
         metadata: metadata(config),
         apart: config.balance.exchange == config::Exchange::Batches,
@@ -88,6 +90,7 @@ fn compression(asked: config::Compression) -> Compression {
 fn metadata(config: &Config) -> Vec<(String, String)> {
     vec![
         ("millstream.pipeline".into(), config.name.as_str().into()),
+        ("millstream.definition".into(), config.definition().id().to_string()),
         ("millstream.version".into(), env!("CARGO_PKG_VERSION").into()),
         ("millstream.word_count".into(), "len(text.split()) of Python 3".into()),
         ("millstream.word_count_uax29".into(), "words of Unicode UAX #29 that hold a letter or a digit".into()),
@@ -168,6 +171,9 @@ pub(super) fn averages(config: &Config, schema: &SchemaRef, errors: &mut Vec<Con
             by: by.collect(),
             time: average.time.clone(),
             group: average.group.clone(),
+            // Longer than an i64 of microseconds is as good as for ever.
+            keep: average.keep.and_then(|keep| i64::try_from(keep.as_micros()).ok()),
+            max_groups: Some(average.max_groups.into()),
         };
         match spec.check(schema) {
             Ok(_) => specs.push(spec),

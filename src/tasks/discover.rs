@@ -12,6 +12,7 @@ use tokio_util::sync::CancellationToken;
 use crate::bridge::{TokioEnd, Trouble};
 use crate::connector::{Discovery, Source, SourceError};
 use crate::retry::Pause;
+use crate::tasks::seen::Seen;
 
 /// Serves the control of worker 0 until it is gone. `stop` is cancelled when the run is to end early.
 pub async fn run(
@@ -21,7 +22,7 @@ pub async fn run(
     trouble: Trouble,
     end: TokioEnd<Ask, Told>,
 ) {
-    let mut desk = Desk { source, end, stop, next: Next::At(Instant::now()) };
+    let mut desk = Desk { source, end, stop, next: Next::At(Instant::now()), seen: Seen::default() };
     if let Err(error) = desk.serve(interval).await {
         trouble.report(error.into());
     }
@@ -34,6 +35,7 @@ struct Desk {
     end: TokioEnd<Ask, Told>,
     stop: CancellationToken,
     next: Next,
+    seen: Seen,
 }
 
 /// When to look at the source. A look takes its time, and epochs go on meanwhile.
@@ -100,6 +102,8 @@ impl Desk {
                 _ = ticks.tick() => Told::Tick,
                 found = self.next.found(&self.source) => {
                     let Discovery { splits, complete } = found?;
+                    // After the last look nothing is compared with it.
+                    let splits = if complete { splits } else { self.seen.news(splits) };
                     Told::Discovered { splits, complete }
                 }
             };

@@ -9,4 +9,5 @@
 
 pub mod discover;
 pub mod read;
+mod seen;
 pub mod upload;

@@ -1,26 +1,21 @@
-//! Uploads the pieces of files, part by part.
+//! Uploads the pieces of files as the operators hand them over.
 //!
-//! Owns the uploads that are under way. A file begins with its first piece and is told of as stored once its last is up and
-//! all of them are settled; parts of one file go up side by side, as many as the store likes, and each piece's permit goes
-//! back once it is stored. Calls that may or
-//! may not have happened are simply made again: a part replaces itself, and an upload whose beginning we never heard of is
-//! aborted by the next start.
+//! Owns the uploads that are under way: a task for each file, from its first piece until it is told of as stored. How a file
+//! is laid down is [`lay`]'s.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use futures::stream::{FuturesOrdered, StreamExt};
 use millstream_operators::encode::{FileId, Piece};
 use millstream_operators::stage::{StageRequest, Stored};
 use tokio::sync::{Semaphore, mpsc};
 use tokio::task::JoinSet;
 
 use crate::bridge::{Replies, TokioEnd, Trouble};
-use crate::connector::store::{PartTag, Upload};
 use crate::connector::{Store, StoreError};
 use crate::exit::Fatal;
+use crate::log::lay::{Laid, lay};
 use crate::log::{Places, read};
-use crate::retry::Pause;
 
 /// Calls that all files of a worker's place have on their way at once.
 const CALLS_AT_ONCE: usize = 32;
@@ -68,13 +63,13 @@ async fn upload(
     store: Arc<dyn Store>,
     key: String,
     file: FileId,
-    pieces: mpsc::UnboundedReceiver<Piece>,
+    mut pieces: mpsc::UnboundedReceiver<Piece>,
     shared: Shared,
 ) {
-    match parts(&*store, &key, pieces, &shared).await {
-        Ok(Some((upload, tags))) => {
-            let parts = tags.into_iter().map(|tag| tag.0).collect();
-            shared.replies.send(Stored { file, upload: upload.id, parts }).await;
+    let pieces = futures::stream::poll_fn(|context| pieces.poll_recv(context));
+    match lay(&*store, &key, pieces, &shared.calls).await {
+        Ok(Some(Laid { upload, parts })) => {
+            shared.replies.send(Stored { file, upload, parts }).await;
         }
         // The worker is gone before the file was whole: the run is ending.
         Ok(None) => {}
@@ -85,59 +80,6 @@ async fn upload(
                 true => read::fenced_or(&*shared.log, shared.generation, fatal).await,
                 false => fatal,
             });
-        }
-    }
-}
-
-async fn parts(
-    store: &dyn Store,
-    key: &str,
-    mut pieces: mpsc::UnboundedReceiver<Piece>,
-    shared: &Shared,
-) -> Result<Option<(Upload, Vec<PartTag>)>, StoreError> {
-    let mut next = pieces.recv().await;
-    let upload = again(shared, || store.begin(key)).await?;
-    let mut tags = Vec::new();
-    let mut under_way = FuturesOrdered::new();
-    while let Some(piece) = next.take() {
-        let last = piece.end.is_some();
-        under_way.push_back(part(store, &upload, piece, shared));
-        while under_way.len() >= if last { 1 } else { store.parts_at_once() } {
-            tags.extend(under_way.next().await.transpose()?);
-        }
-        if last {
-            drop(under_way);
-            again(shared, || store.settle(&upload)).await?;
-            return Ok(Some((upload, tags)));
-        }
-        next = loop {
-            tokio::select! {
-                biased;
-                Some(tag) = under_way.next() => tags.push(tag?),
-                piece = pieces.recv() => break piece,
-            }
-        };
-    }
-    Ok(None)
-}
-
-async fn part(store: &dyn Store, upload: &Upload, piece: Piece, shared: &Shared) -> Result<PartTag, StoreError> {
-    again(shared, || store.put_part(upload, piece.number, piece.bytes.clone())).await
-}
-
-/// Makes a call until it has gone through or cannot.
-async fn again<T, F>(shared: &Shared, call: impl Fn() -> F) -> Result<T, StoreError>
-where
-    F: Future<Output = Result<T, StoreError>>,
-{
-    let mut pause = Pause::default();
-    loop {
-        let permit = shared.calls.acquire().await;
-        let result = call().await;
-        drop(permit);
-        match result {
-            Err(error) if error.can_retry() => pause.wait(&error.to_string()).await,
-            settled => return settled,
         }
     }
 }

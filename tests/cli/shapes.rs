@@ -14,7 +14,7 @@ fn epochs() {
     let epochs = epochs.as_array().unwrap();
     assert_eq!(epochs.len(), 2, "the claim and one epoch");
     for (number, epoch) in epochs.iter().enumerate() {
-        assert_eq!(keys(epoch), ["commit", "epoch", "generation", "at", "files", "rows", "rejects", "bytes"]);
+        assert_eq!(keys(epoch), ["commit", "epoch", "generation", "at", "files", "rows", "rejects", "bytes", "note"]);
         assert_eq!(epoch["commit"], number + 1);
         assert_eq!(epoch["generation"], 1);
         chrono::DateTime::parse_from_rfc3339(epoch["at"].as_str().unwrap()).unwrap();

@@ -2,11 +2,15 @@
 
 use super::folder::Folder;
 
-/// Times and sizes differ from run to run and from one Parquet library to the next.
+/// Times, sizes and log ids differ from run to run and from one Parquet library to the next.
 fn same_everywhere(text: &str) -> String {
     let word = |word: &str| match word {
         word if chrono::DateTime::parse_from_rfc3339(word).is_ok() && word.contains('.') => "[time]".to_owned(),
-        word => word.to_owned(),
+        // A file's name ends with the id of its log, which is drawn.
+        word => match word.strip_suffix(".parquet").and_then(|name| name.rsplit_once('-')) {
+            Some((name, log)) if log.len() == 12 => format!("{name}-[log].parquet"),
+            _ => word.to_owned(),
+        },
     };
     let line = |line: &str| {
         let words: Vec<String> = line.split(' ').map(word).collect();
@@ -32,8 +36,8 @@ fn looking() {
         ),
         (
             "files",
-            "out/event_date=2024-02-28/e1-w0-0-g1.parquet  2 rows  [size] bytes  commit 2\n\
-             out/event_date=__HIVE_DEFAULT_PARTITION__/e1-w0-1-g1.parquet  1 rows  [size] bytes  commit 2\n",
+            "out/event_date=2024-02-28/e1-w0-0-g1-[log].parquet  2 rows  [size] bytes  commit 2\n\
+             out/event_date=__HIVE_DEFAULT_PARTITION__/e1-w0-1-g1-[log].parquet  1 rows  [size] bytes  commit 2\n",
         ),
         (
             "averages",

@@ -1,12 +1,19 @@
 //! A store that writes over what is there, asked to create: no log can be kept in it, so a start refuses it.
 
+use std::sync::Arc;
+
 use async_trait::async_trait;
 use bytes::Bytes;
 use futures::stream::BoxStream;
 use millstream::clock::Clock;
+use millstream::config::Config;
+use millstream::connector::Bounds;
 use millstream::connector::memory::MemoryStore;
-use millstream::connector::store::{Created, Entry, PartTag, Store, StoreError, Upload};
-use millstream::log::claim::{Claimant, claim};
+use millstream::connector::memory::source::{Lake, MemorySource};
+use millstream::connector::store::{Completed, Created, Entry, PartTag, Store, StoreError, Upload};
+use millstream::log::claim::claim;
+use millstream::run::inspector;
+use millstream::stages::Stages;
 
 struct Careless(MemoryStore);
 
@@ -62,7 +69,7 @@ impl Store for Careless {
         self.0.put_part(upload, number, bytes).await
     }
 
-    async fn complete(&self, upload: &Upload, parts: &[PartTag]) -> Answer<()> {
+    async fn complete(&self, upload: &Upload, parts: &[PartTag]) -> Answer<Completed> {
         self.0.complete(upload, parts).await
     }
 
@@ -78,9 +85,12 @@ impl Store for Careless {
 #[tokio::test]
 async fn a_store_that_ignores_conditional_create_is_refused() {
     let store = Careless(MemoryStore::new("careless"));
-    let who =
-        Claimant { writer: "w".into(), pipeline: "p".into(), averages: Default::default(), pin: Default::default() };
-    let refused = claim(&store, &who, &Clock::system()).await.unwrap_err().to_string();
+    let file = "name = \"p\"\n[source]\ntype = \"generate\"\n[schema]\na = \"string\"\n[sink]\npath = \"out\"";
+    let config = Config::parse("p.toml", file, &|_| None).unwrap();
+    let who = inspector(&Stages::compile(Arc::new(config)).unwrap(), "w").unwrap();
+    let clock = Clock::system();
+    let source = MemorySource::new(Lake::new(1, |_, _, _| Bytes::new()), Bounds::UntilEnd, 1, clock.as_source());
+    let refused = claim(&store, &source, &who, &clock).await.unwrap_err().to_string();
     assert!(refused.contains("careless does not honour a conditional create"), "{refused}");
     assert!(refused.contains("Use a store that honours it"), "{refused}");
     let left = store.list("").await.unwrap();

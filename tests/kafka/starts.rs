@@ -1,14 +1,19 @@
 //! Where reading begins, and where it goes on.
 
+use std::collections::BTreeMap;
 use std::time::SystemTime;
 
 use chrono::{DateTime, SecondsFormat, Utc};
+use millstream::clock::Clock;
+use millstream::connector::kafka::{Access, Kafka, Options, Start, Tombstones, Wishes};
+use millstream::connector::{Bounds, Source};
 use tokio::time::{Duration, sleep};
 
 use crate::reader;
 use crate::services::kafka::broker;
 use crate::whole::process::Process;
 use crate::whole::reader::{comes_out, until_committed};
+use crate::whole::taken::{fast, log_with, taken};
 use crate::whole::topic::{Record, Topic};
 
 /// Would catch a start that skips what was there before, and a second run that reads it again.
@@ -49,6 +54,78 @@ async fn latest_loses_nothing_that_comes_while_the_pipeline_is_down() {
     topic.put_all(records);
     until_committed(&mut pipeline, &mut process, 60).await;
     comes_out(&mut pipeline, process, &topic.expected_of(&topic.puts[before..])).await;
+}
+
+/// Would catch `latest` that begins by a clock: ours, an hour fast, or that of a producer, years slow. A topic that a pattern
+/// finds later is read from its beginning.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn latest_is_an_offset_whatever_any_clock_says() {
+    let broker = broker().await;
+    let mut topic = Topic::new(broker, "fast-clock", 2).await;
+    topic.put(30);
+    let before = topic.puts.len();
+    for (round, named) in ["fast-clock", "^fast-clock.*"].into_iter().enumerate() {
+        let pinned = if round == 0 { before } else { topic.puts.len() };
+        let source = source(&broker.plain(), named);
+        let pins = source.pins(&BTreeMap::new()).await.unwrap();
+        assert!(source.pins(&pins).await.unwrap().is_empty(), "what the log knows is pinned again");
+        // What comes between the claim and the first look.
+        topic.put(40);
+        let past = |record: Record| Record { millis: Some(1_000_000_000_000), ..record };
+        let records = (0..5).map(|_| past(topic.article())).collect();
+        topic.put_all(records);
+        let mut expected: Vec<_> = topic.puts[pinned..].iter().map(|put| put.data.clone()).collect();
+        if round == 1 {
+            let mut later = Topic::new(broker, "fast-clock-later", 1).await;
+            later.put(20);
+            expected.extend(later.puts.iter().map(|put| put.data.clone()));
+        }
+        expected.sort();
+        source.goes_on_from(&log_with(pins));
+        assert!(taken(&source, expected.len()).await == expected, "{named}: other records than those that came since");
+    }
+}
+
+/// Would catch a log of an earlier release, which pins a time, that is not gone on with.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_time_that_an_earlier_release_has_pinned_still_counts() {
+    let broker = broker().await;
+    let mut topic = Topic::new(broker, "pinned-time", 2).await;
+    topic.put(30);
+    let before = topic.puts.len();
+    sleep(Duration::from_millis(1100)).await;
+    let pins = BTreeMap::from([("pinned-time".to_owned(), Clock::system().text())]);
+    topic.put(40);
+    let source = source(&broker.plain(), "pinned-time");
+    source.goes_on_from(&log_with(pins));
+    let mut expected: Vec<_> = topic.puts[before..].iter().map(|put| put.data.clone()).collect();
+    expected.sort();
+    assert!(taken(&source, expected.len()).await == expected, "other records than those that came since");
+}
+
+/// A source whose clock is an hour fast.
+fn source(brokers: &str, topics: &str) -> Kafka {
+    let access =
+        Access { brokers: brokers.to_owned(), group: None, properties: BTreeMap::new(), clock: fast().as_source() };
+    let wishes = Wishes {
+        tombstones: Tombstones::Reject,
+        topic: false,
+        partition: false,
+        offset: false,
+        timestamp: false,
+        key: false,
+        headers: Vec::new(),
+    };
+    Kafka::new(Options {
+        access,
+        topics: vec![topics.to_owned()],
+        start: Start::Latest,
+        wishes,
+        interval: Duration::from_secs(1),
+        ahead: 8 << 20,
+        bounds: Bounds::Unbounded,
+    })
+    .unwrap()
 }
 
 /// Would catch a time that is taken for a position in some partitions only, or that is applied again at a restart.

@@ -49,6 +49,33 @@ async fn a_file_that_grows_is_read_on() {
     }
 }
 
+/// Would catch a start that gives a reader to each of a million files that are read already, and one that passes over a
+/// file that has grown.
+#[tokio::test]
+async fn a_file_is_exhausted_where_it_was_read_to_its_end_and_until_it_changes() {
+    for (pack, bounds) in
+        [(Pack::Plain, Bounds::UntilEnd), (Pack::Plain, Bounds::Unbounded), (Pack::Gzip(99), Bounds::UntilEnd)]
+    {
+        let shelf = Arc::new(Shelf::default());
+        shelf.set("a", pack.pack(b"one\ntwo\n"));
+        let before = source(&shelf, Options { fetch: 4, ..options(bounds) });
+        let split = only(&*before).await;
+        let (_, collect) = read(&*before, &split, None).await;
+        assert!(!before.is_exhausted(&split, None));
+        let (last, earlier) = collect.borders.split_last().unwrap();
+        assert!(earlier.iter().all(|(until, _)| !before.is_exhausted(&split, Some(until))));
+        assert!(before.is_exhausted(&split, Some(&last.0)));
+        shelf.append("a", &pack.pack(b"three\n"));
+        let after = source(&shelf, options(bounds));
+        assert!(!after.is_exhausted(&only(&*after).await, Some(&last.0)));
+    }
+    let shelf = Arc::new(Shelf::default());
+    shelf.set("a", b"".to_vec());
+    let empty = source(&shelf, options(Bounds::UntilEnd));
+    assert!(empty.is_exhausted(&only(&*empty).await, None));
+    assert!(!empty.is_exhausted(&only(&*empty).await, Some(&Position::new("4959.7"))), "a position of another source");
+}
+
 #[tokio::test]
 async fn a_last_line_without_an_end_is_a_record_where_the_run_has_an_end() {
     for pack in [Pack::Plain, Pack::Gzip(99), Pack::Zstd(99)] {

@@ -64,7 +64,11 @@ async fn again(make: Make<'_>, split: &SplitInfo, whole: &Collect) {
 async fn from_every_border(make: Make<'_>, split: &SplitInfo, whole: &Collect) {
     for (until, count) in thinned(&whole.borders) {
         let (end, rest) = read(&*make(), split, Some(until.clone())).await;
-        assert_ne!(end.unwrap(), End::Stopped);
+        let end = end.unwrap();
+        assert_ne!(end, End::Stopped);
+        if make().is_exhausted(split, Some(until)) {
+            assert_eq!((end, rest.records.len()), (End::Resting, 0), "{}: more to read from {until}", split.name);
+        }
         same(split, until.as_str(), &rest.records, &whole.records[*count..]);
         if !rest.borders.is_empty() {
             assert_eq!(rest.until(), whole.until(), "{}: another end from {until}", split.name);

@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use async_trait::async_trait;
 use bytes::Bytes;
 use futures::stream::BoxStream;
-use millstream::connector::store::{Created, Entry, PartTag, Upload};
+use millstream::connector::store::{Completed, Created, Entry, PartTag, Upload};
 use millstream::connector::{Store, StoreError};
 
 /// Files by key, each with a version.
@@ -96,7 +96,7 @@ impl Store for Shelf {
     async fn put_part(&self, _: &Upload, _: u32, _: Bytes) -> Result<PartTag, StoreError> {
         panic!("a source writes nothing")
     }
-    async fn complete(&self, _: &Upload, _: &[PartTag]) -> Result<(), StoreError> {
+    async fn complete(&self, _: &Upload, _: &[PartTag]) -> Result<Completed, StoreError> {
         panic!("a source writes nothing")
     }
     async fn abort(&self, _: &Upload) -> Result<(), StoreError> {

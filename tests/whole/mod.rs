@@ -12,4 +12,5 @@ pub(crate) mod process;
 pub(crate) mod reader;
 pub(crate) mod sink;
 pub(crate) mod stream;
+pub(crate) mod taken;
 pub(crate) mod topic;

@@ -120,15 +120,22 @@ impl Process {
         }
     }
 
+    /// Whether it catches a signal, by its name, now.
+    pub(crate) fn catches(&self, name: &str) -> bool {
+        let number = match name {
+            "HUP" => 1,
+            "INT" => 2,
+            "TERM" => 15,
+            other => panic!("SIG{other}"),
+        };
+        let caught = self.status("SigCgt").expect("it ended before it listened to signals");
+        u64::from_str_radix(&caught, 16).unwrap() & 1 << (number - 1) != 0
+    }
+
     /// Waits until it catches SIGTERM: before that the signal ends it as it ends any program.
     pub(crate) async fn catches_sigterm(&self) {
-        const SIGTERM: u64 = 1 << 14;
         let deadline = Instant::now() + PATIENCE;
-        loop {
-            let caught = self.status("SigCgt").expect("it ended before it listened to signals");
-            if u64::from_str_radix(&caught, 16).unwrap() & SIGTERM != 0 {
-                return;
-            }
+        while !self.catches("TERM") {
             assert!(Instant::now() < deadline, "it does not listen to SIGTERM");
             sleep(Duration::from_micros(200)).await;
         }

@@ -87,10 +87,47 @@ impl Destiny {
     }
 }
 
-/// A pipeline whose epochs, files and memory are small.
-pub(crate) fn stages(rng: &mut StdRng) -> Stages {
+/// A definition that a life may have.
+pub(crate) struct Variant {
+    pub(crate) name: &'static str,
+    pub(crate) stages: Stages,
+    /// The averages that the oracle counts.
+    pub(crate) averages: &'static [&'static str],
+}
+
+/// A pipeline whose epochs, files and memory are small, as its file was first, and as it was edited later.
+pub(crate) fn variants(rng: &mut StdRng) -> Vec<Variant> {
+    let text = text(rng);
+    let by_tongue = text.find("[[average]]\nname = \"by_tongue\"").unwrap()..text.find("[sink]").unwrap();
+    let column = text.replace("event_date = ", "length = \"length(content)\"\nevent_date = ");
+    let average =
+        column.replace("[sink]", "[[average]]\nname = \"lengths\"\nof = \"length\"\ngroup = [\"tongue\"]\n[sink]");
+    let field = text.replace("tongue = \"string\"", "tongue = \"string\"\nnobody = \"string\"");
+    let mut fewer = text.clone();
+    fewer.replace_range(by_tongue, "");
+    let partition = text.lines().find(|line| line.starts_with("partition = ")).unwrap();
+    let other = ["partition = [\"tongue\"]", "partition = []"][usize::from(partition.contains("tongue"))];
+    let moved = text.replace(partition, other);
+    const ALL: &[&str] = &["words", "by_tongue"];
+    let variant = |(name, text, averages): (&'static str, String, &'static [&'static str])| {
+        let config = Config::parse("world.toml", &text, &|_| None).unwrap_or_else(|errors| panic!("{errors}"));
+        let stages = Stages::compile(Arc::new(config)).unwrap_or_else(|errors| panic!("{errors}"));
+        Variant { name, stages, averages }
+    };
+    let variants = [
+        ("definition: as at first", text, ALL),
+        ("definition: a column more", column, ALL),
+        ("definition: an average more", average, ALL),
+        ("definition: a field more", field, ALL),
+        ("definition: an average less", fewer, &ALL[..1]),
+        ("definition: another partition", moved, ALL),
+    ];
+    variants.into_iter().map(variant).collect()
+}
+
+fn text(rng: &mut StdRng) -> String {
     let mut one_of = |choices: &[&str]| choices[rng.random_range(0..choices.len())].to_owned();
-    let text = format!(
+    format!(
         r#"
 name = "world"
 [source]
@@ -140,8 +177,6 @@ memory = "{memory}"
         interval = one_of(&["500ms", "2s", "30s"]),
         exchange = one_of(&["none", "none", "batches"]),
         max_bytes = one_of(&["1KiB", "2KiB", "2KiB", "1MiB"]),
-        memory = one_of(&["4KiB", "64KiB", "4MiB"]),
-    );
-    let config = Config::parse("world.toml", &text, &|_| None).unwrap_or_else(|errors| panic!("{errors}"));
-    Stages::compile(Arc::new(config)).unwrap_or_else(|errors| panic!("{errors}"))
+        memory = one_of(&["16KiB", "64KiB", "4MiB"]),
+    )
 }

@@ -4,9 +4,10 @@ use std::sync::Arc;
 
 use millstream::bridge::{Budget, Trouble};
 use millstream::connector::memory::Unreliable;
-use millstream::connector::{Bounds, Source};
+use millstream::connector::{Bounds, Source, Store};
 use millstream::exit::Fatal;
-use millstream::log::Places;
+use millstream::log::committer::Worth;
+use millstream::log::{Places, ending};
 use millstream::pipeline::Plan;
 use millstream::run::{self, Options, Ready};
 use millstream::stages::Stages;
@@ -18,11 +19,13 @@ use tokio::task::JoinHandle;
 use crate::crew::Crew;
 use crate::drawn::Destiny;
 
-/// Bytes of commits after which a snapshot is made.
-const LEAST_SNAPSHOT: u64 = 3 << 10;
+/// Objects beside the commits come soon.
+const WORTH: Worth = Worth { snapshot: 3 << 10, commits: 40, body: 2 << 10 };
 
 pub(crate) struct Life {
     pub(crate) destiny: Destiny,
+    /// Which definition it has.
+    pub(crate) variant: usize,
     pub(crate) process: Arc<Unreliable>,
     pub(crate) options: Options,
     pub(crate) phase: Phase,
@@ -39,6 +42,12 @@ pub(crate) enum Phase {
     Starting(JoinHandle<Result<Option<Ready>, Fatal>>),
     Running {
         crew: Crew,
+        generation: u64,
+        log: Arc<dyn Store>,
+    },
+    /// All is committed and published; the log is tidied up.
+    Ending {
+        tidied: JoinHandle<Result<(), Fatal>>,
         generation: u64,
     },
     Over,
@@ -68,6 +77,7 @@ impl Life {
     pub(crate) fn start(
         rt: &Runtime,
         stages: &Stages,
+        variant: usize,
         options: Options,
         places: (Places, Arc<Unreliable>),
         source: Arc<dyn Source>,
@@ -84,7 +94,7 @@ impl Life {
             }
         });
         let (phase, trouble) = (Phase::Starting(start), Trouble::default());
-        Life { destiny, process, options, phase, moments: 0, frozen: false, budget: None, stages, trouble }
+        Life { destiny, variant, process, options, phase, moments: 0, frozen: false, budget: None, stages, trouble }
     }
 
     pub(crate) fn is_over(&self) -> bool {
@@ -119,14 +129,26 @@ impl Life {
                 let ready = rt.block_on(start).expect("a start broke off");
                 self.started(rt, ready)
             }
-            Phase::Running { crew, generation } => {
+            Phase::Ending { tidied, generation } if tidied.is_finished() => {
                 let generation = Some(*generation);
+                let tidied = rt.block_on(tidied).expect("the end broke off");
+                self.end();
+                match tidied {
+                    Err(Fatal::Store(error)) if error.can_retry() => News::Clean { generation },
+                    Err(fatal) => News::Failed { fatal, starting: false },
+                    Ok(()) => News::Clean { generation },
+                }
+            }
+            Phase::Running { crew, generation, log } => {
+                let generation = *generation;
                 if let Some(fatal) = self.trouble.look() {
                     self.end();
                     News::Failed { fatal, starting: false }
                 } else if crew.is_through() {
-                    self.end();
-                    News::Clean { generation }
+                    let log = log.clone();
+                    let tidied = rt.spawn(async move { ending::clean(&*log, generation).await });
+                    self.phase = Phase::Ending { tidied, generation };
+                    News::Nothing
                 } else {
                     News::Nothing
                 }
@@ -147,12 +169,13 @@ impl Life {
             }
             Ok(Some(ready)) => {
                 let (generation, commit) = (ready.state.generation, ready.state.commit);
+                let log = ready.places.data.clone();
                 let mut plan: Plan =
                     run::plan(&self.stages, &self.options, ready, self.trouble.clone(), rt.handle().clone());
                 self.budget = Some(plan.budget.clone());
-                plan.committing.least_snapshot = LEAST_SNAPSHOT;
+                plan.committing.worth = WORTH;
                 let crew = Crew::new(self.options.workers, &Arc::new(plan));
-                self.phase = Phase::Running { crew, generation };
+                self.phase = Phase::Running { crew, generation, log };
                 News::AtWork { generation, commit }
             }
         }
@@ -161,8 +184,10 @@ impl Life {
     /// Whatever was left of the process is gone: its calls wait for ever, its workers are let go.
     fn end(&mut self) {
         self.process.kill();
-        if let Phase::Starting(start) = std::mem::replace(&mut self.phase, Phase::Over) {
-            start.abort();
+        match std::mem::replace(&mut self.phase, Phase::Over) {
+            Phase::Starting(start) => start.abort(),
+            Phase::Ending { tidied, .. } => tidied.abort(),
+            Phase::Running { .. } | Phase::Over => {}
         }
     }
 }

@@ -3,18 +3,19 @@
 //! A world is a lake of splits that grow, divide, merge and close; a memory store whose every call may fail, be lost, come
 //! late or be the last of its process; a virtual clock; and lives of the pipeline, one after the other or side by side, each
 //! with its own number of workers that are stepped in an order the seed draws. Lives are killed before and after every kind
-//! of call, stopped, frozen and thawed once a newer one is at work; uploads vanish between lives. Whenever a life has claimed
+//! of call, stopped, frozen and thawed once a newer one is at work; uploads vanish between lives, and the definition changes (a
+//! column, a field, an average more or less, another partition). Whenever a life has claimed
 //! and recovered the log, and when it ends, the one predicate is asked and an oracle of its own counts every record.
 //!
 //! Would catch: a record lost or committed twice, a file visible that no commit names, an average that differs from a
 //! recount, a commit by a process that was fenced out, a start that cannot get over what a crash left, a pipeline that hangs.
 //!
 //! ```text
-//! cargo test --workspace --test world                            # 200 seeds
+//! cargo test --workspace --test world                            # 400 seeds
 //! MILLSTREAM_SEEDS=50000 cargo test --workspace --test world     # that many
 //! MILLSTREAM_SEED=123 cargo test --workspace --test world        # one, as a failure says
 //! ```
-//! Every fault, every named kill and every scenario has a counter, and a run of 200 seeds or more in which one never fired
+//! Every fault, every named kill and every scenario has a counter, and a run of 400 seeds or more in which one never fired
 //! fails.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::print_stdout)]
@@ -33,7 +34,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use story::Story;
 use world::World;
 
-const SEEDS: u64 = 200;
+const SEEDS: u64 = 400;
 
 #[test]
 fn every_record_is_there_exactly_once_whatever_happens() {

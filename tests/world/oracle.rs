@@ -22,11 +22,21 @@ type Rows = Vec<((String, u64), String)>;
 pub(crate) fn commits(data: &Objects) -> Vec<Value> {
     let mut commits = Vec::new();
     while let Some(bytes) = data.get(&format!(".millstream/commits/{}.json", commits.len() + 1)) {
-        commits.push(serde_json::from_slice(bytes).expect("a commit is JSON"));
+        commits.push(whole(data, serde_json::from_slice(bytes).expect("a commit is JSON")));
     }
     let all = data.keys().filter(|key| key.starts_with(".millstream/commits/")).count();
     assert_eq!(all, commits.len(), "the log has a gap");
     commits
+}
+
+/// A commit with the lists that lie beside it.
+fn whole(data: &Objects, mut commit: Value) -> Value {
+    if let Some(key) = commit["body"]["key"].as_str() {
+        let lists = zstd::decode_all(&*data[key]).expect("a body is packed");
+        let lists: Value = serde_json::from_slice(&lists).expect("a body is JSON");
+        commit.as_object_mut().unwrap().extend(lists.as_object().unwrap().clone());
+    }
+    commit
 }
 
 /// How many records of each split are committed.
@@ -39,8 +49,8 @@ pub(crate) fn positions(commits: &[Value]) -> BTreeMap<String, u64> {
     positions
 }
 
-/// What is visible must be right and there once; where all is published, it must be all.
-pub(crate) fn check(seed: u64, data: &Objects, rejects: &Objects, published: bool) {
+/// What is visible must be right and there once; where all is published, it must be all, and so must these averages.
+pub(crate) fn check(seed: u64, data: &Objects, rejects: &Objects, published: Option<&&[&str]>) {
     let commits = commits(data);
     let positions = positions(&commits);
     let mut expected: Rows = Vec::new();
@@ -56,9 +66,9 @@ pub(crate) fn check(seed: u64, data: &Objects, rejects: &Objects, published: boo
         found.extend(rows(key, bytes, |batch| reject_rows(seed, batch)));
     }
     found.sort();
-    if published {
+    if let Some(kept) = published {
         assert!(found == expected, "visible and committed differ: {}", first_difference(&found, &expected));
-        averages(seed, &commits, &positions);
+        averages(seed, &commits, &positions, kept);
     } else {
         let twice = found.windows(2).find(|pair| pair[0].0 == pair[1].0);
         assert_eq!(twice, None, "visible twice");
@@ -123,12 +133,15 @@ fn reject_rows(seed: u64, batch: &RecordBatch) -> Rows {
 }
 
 /// The averages of the log must be those of the lake's records up to the committed positions.
-fn averages(seed: u64, commits: &[Value], positions: &BTreeMap<String, u64>) {
+fn averages(seed: u64, commits: &[Value], positions: &BTreeMap<String, u64>, kept: &[&str]) {
     let mut log: BTreeMap<String, (String, i64)> = BTreeMap::new();
     for pair in commits.iter().filter_map(|commit| commit["averages"].as_array()).flatten() {
         let (id, total) = (&pair[0], &pair[1]);
         let group = id["group"].as_array().and_then(|group| group[0].as_str()).unwrap_or("-");
         let name = id["average"].as_str().unwrap();
+        if !kept.contains(&name) {
+            continue;
+        }
         let key = format!("{name} {} {} {group}", id["by"].as_str().unwrap(), id["from"].as_str().unwrap_or("-"));
         log.insert(key, (total["sum"].as_str().unwrap().to_owned(), total["count"].as_i64().unwrap()));
     }
@@ -136,7 +149,8 @@ fn averages(seed: u64, commits: &[Value], positions: &BTreeMap<String, u64>) {
     for (split, &until) in positions {
         for index in 0..until {
             let Fate::Row { words, at, tongue } = lakeside::fate(seed, split, index) else { continue };
-            for bucket in buckets(at, tongue.unwrap_or("-")) {
+            let buckets = buckets(at, tongue.unwrap_or("-")).into_iter();
+            for bucket in buckets.filter(|bucket| kept.contains(&bucket.split(' ').next().unwrap())) {
                 let total = counted.entry(bucket).or_default();
                 *total = (total.0 + words, total.1 + 1);
             }

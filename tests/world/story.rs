@@ -19,8 +19,8 @@ const MADE: [Operation; 10] = [
     Operation::Uploads,
 ];
 
-/// What has to happen in 200 worlds.
-const EXPECTED: [&str; 25] = [
+/// What has to happen in 400 worlds.
+const EXPECTED: [&str; 33] = [
     "1 worker",
     "2 workers",
     "3 workers",
@@ -46,6 +46,14 @@ const EXPECTED: [&str; 25] = [
     "lost file lost again",
     "snapshot read at a start",
     "old upload aborted",
+    "definition: as at first",
+    "definition: a column more",
+    "definition: an average more",
+    "definition: a field more",
+    "definition: an average less",
+    "definition: another partition",
+    "lists beside a commit",
+    "mark of a clean end found",
 ];
 
 #[derive(Clone, Debug, Default)]

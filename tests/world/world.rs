@@ -9,11 +9,10 @@ use millstream::clock::Clock;
 use millstream::connector::memory::source::{Lake, MemorySource};
 use millstream::connector::memory::{Call, Chance, Fate, Faults, MemoryStore, Unreliable, When};
 use millstream::connector::store::Upload;
-use millstream::connector::{Bounds, SourceError, Store};
+use millstream::connector::{Bounds, Source, SourceError, Store};
 use millstream::exit::Fatal;
 use millstream::log::{Places, verify};
-use millstream::run::Options;
-use millstream::stages::Stages;
+use millstream::run::{Options, Sources};
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
 use serde_json::Value;
@@ -21,7 +20,7 @@ use tokio::runtime::{Builder, Runtime};
 use tokio_util::sync::CancellationToken;
 use xxhash_rust::xxh3::xxh3_64_with_seed;
 
-use crate::drawn::{self, Destiny};
+use crate::drawn::{self, Destiny, Variant};
 use crate::flaky::Flaky;
 use crate::lakeside;
 use crate::life::{Life, News};
@@ -40,7 +39,11 @@ pub(crate) struct World {
     lake: Arc<Lake>,
     data: MemoryStore,
     rejects: MemoryStore,
-    stages: Stages,
+    /// The definitions that lives may have, and the newest one that claimed the log.
+    variants: Vec<Variant>,
+    claimed: usize,
+    /// The definition that the file has now.
+    edited: usize,
     faults: Arc<Faults>,
     /// Once set, nothing goes wrong any more.
     calm: Arc<AtomicBool>,
@@ -78,7 +81,9 @@ impl World {
         World {
             seed,
             lake: lakeside::new(seed, &mut rng),
-            stages: drawn::stages(&mut rng),
+            variants: drawn::variants(&mut rng),
+            claimed: 0,
+            edited: 0,
             data: MemoryStore::new("data").with_min_part(min_part),
             rejects: MemoryStore::new("rejects").with_min_part(min_part),
             faults: Arc::new(Faults::new(fate)),
@@ -136,12 +141,21 @@ impl World {
         self.born += 1;
         let writer = format!("life-{}", self.born);
         let (on_commit, stop) = (Arc::new(|_: &_| {}), CancellationToken::new());
-        let options = Options { workers, bounds, clock, writer, on_commit, stop };
+        let (accept, take_over) = Default::default();
+        let source: Arc<dyn Source> = Arc::new(source);
+        let same = source.clone();
+        let sources: Sources = Arc::new(move |_| Box::pin(futures::future::ready(Ok(same.clone()))));
+        let options = Options { workers, bounds, clock, writer, on_commit, accept, take_over, sources, stop };
         if bounds == Bounds::UntilEnd {
             let there = self.lake.splits().into_iter().map(|(name, known)| (name.to_string(), known.arrived));
             self.seen.insert(self.born, there.collect());
         }
-        self.lives.push(Life::start(&self.rt, &self.stages, options, (places, process), Arc::new(source), destiny));
+        // Most edits are tried out for more than one life.
+        if self.rng.random_range(0..3) == 0 {
+            self.edited = self.rng.random_range(0..self.variants.len());
+        }
+        let stages = &self.variants[self.edited].stages;
+        self.lives.push(Life::start(&self.rt, stages, self.edited, options, (places, process), source, destiny));
     }
 
     /// The stores as a new process sees them, which dies where it is destined to.
@@ -220,7 +234,7 @@ impl World {
             )
         });
         let committed = oracle::positions(&oracle::commits(&self.data.objects()));
-        let config = self.stages.config();
+        let config = self.variants[self.claimed].stages.config();
         let (limits, epoch, sink) = (&config.limits, &config.epoch, &config.sink);
         let lake = self.lake.splits();
         let lives = lives.collect::<Vec<_>>();
@@ -323,6 +337,17 @@ impl World {
                 mix(&self.trace, &format!("at work {generation} {commit}"));
                 let log = oracle::commits(&self.data.objects());
                 let claimed = log.iter().rev().find(|entry| entry["generation"] == generation).unwrap();
+                if log.last().unwrap()["generation"] == generation {
+                    self.claimed = self.lives[index].variant;
+                    self.story.happened(self.variants[self.claimed].name);
+                }
+                if log.iter().any(|commit| !commit["body"].is_null()) {
+                    self.story.happened("lists beside a commit");
+                }
+                let before = claimed["commit"].as_u64().unwrap() - 1;
+                if claimed["published"].as_u64().unwrap() == before && before > 0 {
+                    self.story.happened("mark of a clean end found");
+                }
                 if !claimed["snapshot"].is_null() {
                     self.story.happened("snapshot read at a start");
                 }
@@ -379,10 +404,11 @@ impl World {
     /// The one predicate and the oracle. `published`: all that is committed must be visible.
     fn check(&mut self, published: bool) {
         let (data, rejects) = (self.data.objects(), self.rejects.objects());
-        oracle::check(self.seed, &data, &rejects, published);
+        let Variant { stages, averages, .. } = &self.variants[self.claimed];
+        oracle::check(self.seed, &data, &rejects, published.then_some(averages));
         if published {
             let places = Places { data: Arc::new(self.data.clone()), rejects: Arc::new(self.rejects.clone()) };
-            let report = self.rt.block_on(verify::verify(&places, &self.stages, |_| {})).unwrap();
+            let report = self.rt.block_on(verify::verify(&places, stages, |_| {})).unwrap();
             assert_eq!(report.problems, Vec::<String>::new());
         }
     }

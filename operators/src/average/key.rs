@@ -3,6 +3,7 @@
 //! Owns the keys and their text. What must stay true: a key's text form reads back as the same key.
 
 use arrow::temporal_conversions::timestamp_us_to_datetime;
+use chrono::DateTime;
 use serde::{Deserialize, Serialize};
 
 /// A sum in units of its column (see [`Unit`](super::Unit)) and how many values it is of.
@@ -48,9 +49,23 @@ impl Bucket {
         }
     }
 
+    /// All of them, each at its own number.
+    pub(super) const ALL: [Bucket; 3] = [Bucket::Overall, Bucket::Hour, Bucket::Day];
+
     /// The bucket of that name.
     pub fn from_name(name: &str) -> Option<Self> {
-        [Bucket::Overall, Bucket::Hour, Bucket::Day].into_iter().find(|bucket| bucket.name() == name)
+        Bucket::ALL.into_iter().find(|bucket| bucket.name() == name)
+    }
+
+    /// The start of a span, by its number; see [`span_number`].
+    pub(super) fn start(self, span: i64) -> i64 {
+        // Only the first span that an i64 can hold is cut short.
+        self.length().map_or(0, |length| span.saturating_mul(length))
+    }
+
+    /// The number of the span that starts at `from`; 0 for overall.
+    pub(super) fn span(self, from: i64) -> i64 {
+        self.length().map_or(0, |length| span_number(from, length))
     }
 
     /// Microseconds that a span is long; `None` for all time.
@@ -63,10 +78,9 @@ impl Bucket {
     }
 }
 
-/// The start of the span of `length` microseconds that a time lies in, before 1970 too.
-pub(super) fn span_start(time: i64, length: i64) -> i64 {
-    // Only the first span that an i64 can hold is cut short.
-    time.saturating_sub(time.rem_euclid(length))
+/// The number of the span of `length` microseconds that a time lies in, before 1970 too.
+pub(super) fn span_number(time: i64, length: i64) -> i64 {
+    time.div_euclid(length)
 }
 
 impl AverageKey {
@@ -80,10 +94,23 @@ impl AverageKey {
     /// ```
     pub fn from_text(&self) -> Option<String> {
         self.by.length()?;
-        match timestamp_us_to_datetime(self.from) {
-            Some(time) => Some(time.format("%Y-%m-%dT%H:%M:%SZ").to_string()),
-            None => Some(format!("{}us", self.from)),
-        }
+        Some(start_text(self.from))
+    }
+}
+
+/// The start of a span as text. For the years 1 to 9999, which are all that rows hold, texts sort as times.
+pub(super) fn start_text(from: i64) -> String {
+    match timestamp_us_to_datetime(from) {
+        Some(time) => time.format("%Y-%m-%dT%H:%M:%SZ").to_string(),
+        None => format!("{from}us"),
+    }
+}
+
+/// The start of a span, in microseconds since 1970, from its text (see [`AverageKey::from_text`]).
+pub fn start_of_text(text: &str) -> Option<i64> {
+    match text.strip_suffix("us") {
+        Some(micros) => micros.parse().ok(),
+        None => DateTime::parse_from_rfc3339(text).ok().map(|time| time.timestamp_micros()),
     }
 }
 
@@ -97,9 +124,9 @@ mod tests {
         let hour = 3_600_000_000;
         for (time, start) in [(0, 0), (hour - 1, 0), (hour, hour), (-1, -hour), (-hour, -hour), (-hour - 1, -2 * hour)]
         {
-            assert_eq!(span_start(time, hour), start, "the hour of {time}");
+            assert_eq!(Bucket::Hour.start(span_number(time, hour)), start, "the hour of {time}");
         }
-        assert_eq!(span_start(i64::MIN, hour), i64::MIN);
+        assert_eq!(Bucket::Hour.start(span_number(i64::MIN, hour)), i64::MIN);
         assert_eq!(Bucket::from_name("day"), Some(Bucket::Day));
         assert_eq!(Bucket::from_name("week"), None);
     }

@@ -2,6 +2,7 @@
 //!
 //! ```text
 //! batch → tally (per worker: key → sum, count) → differential: totals by key → what changed, once per epoch
+//!                                                                └ old buckets are folded away (`keep`)
 //! ```
 //!
 //! Owns the definition of an average, its keys, its exact numbers and their text. Does not own where totals are kept
@@ -9,15 +10,26 @@
 //! epoch are those of all rows up to it, to the last digit, in whatever batches, on however many workers and after
 //! however many restarts they came.
 
+mod failure;
 mod flow;
+mod groups;
+pub mod keep;
+mod keeping;
 mod key;
+mod limit;
 mod number;
+mod packed;
+mod parcel;
+mod room;
 mod spec;
 mod tally;
+mod totals;
 mod value;
 
+pub use failure::AverageFailure;
 pub use flow::averages;
-pub use key::{AverageKey, Bucket, Change, Totals};
+pub use key::{AverageKey, Bucket, Change, Totals, start_of_text};
 pub use number::{FLOAT_LIMIT, FLOAT_SCALE, Unit, fixed};
+pub use room::Room;
 pub use spec::{AverageError, AverageSpec};
 pub use tally::{Averager, Tally};

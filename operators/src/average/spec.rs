@@ -10,7 +10,7 @@ use super::key::Bucket;
 use super::number::{MOST_DIGITS, Unit};
 
 /// One `[[average]]`.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct AverageSpec {
     /// What users know it by.
     pub name: String,
@@ -21,6 +21,11 @@ pub struct AverageSpec {
     pub time: Option<String>,
     /// More columns to keep averages by.
     pub group: Vec<String>,
+    /// How many microseconds before the newest bucket of its kind a bucket may begin; one that begins earlier is folded
+    /// away. None: all are kept for ever. See [`keep`](super::keep).
+    pub keep: Option<i64>,
+    /// How many totals there may be, one for each bucket of each group. None: any number.
+    pub max_groups: Option<u64>,
 }
 
 /// Why an average cannot be kept.

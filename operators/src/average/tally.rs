@@ -10,8 +10,10 @@ use arrow::row::{RowConverter, Rows, SortField};
 use hashbrown::{HashMap, HashTable};
 use xxhash_rust::xxh3::xxh3_64;
 
-use super::key::{AverageKey, Bucket, Totals, span_start};
+use super::key::{AverageKey, Bucket, Totals, span_number};
 use super::number::Unit;
+use super::packed::{Texts, push_value, values};
+use super::parcel::{GroupSum, Parcel, keeper};
 use super::spec::{AverageError, AverageSpec};
 use super::value;
 
@@ -37,7 +39,7 @@ pub struct Tally {
 #[derive(Default)]
 struct SpecTally {
     groups: Groups,
-    /// By bucket, start of the span, and group.
+    /// By bucket, number of the span, and group.
     sums: HashMap<(Bucket, i64, u32), Totals>,
 }
 
@@ -45,8 +47,10 @@ struct SpecTally {
 #[derive(Default)]
 struct Groups {
     numbers: HashTable<u32>,
-    values: Vec<Box<[u8]>>,
-    texts: Vec<Vec<Option<String>>>,
+    /// As their rows are compared.
+    rows: Texts,
+    /// As they are kept.
+    packed: Texts,
 }
 
 impl Averager {
@@ -117,7 +121,9 @@ impl Checked {
     /// For each row the number of its group; empty where there is but one.
     fn groups(&self, rows: &RecordBatch, groups: &mut Groups) -> Result<Vec<u32>, ArrowError> {
         let Some(converter) = &self.converter else {
-            groups.texts.resize(1, Vec::new());
+            if groups.packed.len() == 0 {
+                groups.packed.push(&[]);
+            }
             return Ok(Vec::new());
         };
         let path = |path: &String| value::column(rows, path);
@@ -132,7 +138,7 @@ impl Groups {
         for row in 0..rows.num_rows() {
             let value = rows.row(row).data();
             let hash = xxh3_64(value);
-            let known = self.numbers.find(hash, |number| *self.values[*number as usize] == *value).copied();
+            let known = self.numbers.find(hash, |number| self.rows.get(*number) == value).copied();
             numbers.push(match known {
                 Some(number) => number,
                 None => self.begin(hash, value, row, columns)?,
@@ -142,18 +148,22 @@ impl Groups {
     }
 
     fn begin(&mut self, hash: u64, value: &[u8], row: usize, columns: &[ArrayRef]) -> Result<u32, ArrowError> {
-        let number = self.values.len() as u32;
-        self.texts.push(columns.iter().map(|column| value::text(column, row)).collect::<Result<_, _>>()?);
-        self.values.push(value.into());
-        let values = &self.values;
-        self.numbers.insert_unique(hash, number, |number| xxh3_64(&values[*number as usize]));
+        let number = self.packed.add(|bytes| {
+            columns.iter().try_for_each(|column| {
+                push_value(bytes, value::text(column, row)?.as_deref());
+                Ok::<_, ArrowError>(())
+            })
+        })?;
+        self.rows.push(value);
+        let rows = &self.rows;
+        self.numbers.insert_unique(hash, number, |number| xxh3_64(rows.get(*number)));
         Ok(number)
     }
 }
 
 impl SpecTally {
     fn add_overall(&mut self, values: &ArrayRef, group: impl Fn(usize) -> u32) -> Result<(), ArrowError> {
-        let mut sums: Vec<Totals> = vec![(0, 0); self.groups.texts.len()];
+        let mut sums: Vec<Totals> = vec![(0, 0); self.groups.packed.len()];
         value::for_each_value(values, |row, value| {
             let totals = &mut sums[group(row) as usize];
             *totals = (totals.0 + value, totals.1 + 1);
@@ -178,7 +188,7 @@ impl SpecTally {
             if times.is_null(row) {
                 return;
             }
-            let key = (bucket, span_start(times.value(row), length), group(row));
+            let key = (bucket, span_number(times.value(row), length), group(row));
             if key != run.0 {
                 self.enter(run.0, run.1);
                 run = (key, (0, 0));
@@ -208,15 +218,50 @@ impl Tally {
         self.len() == 0
     }
 
+    /// Bytes of memory, about.
+    pub fn size(&self) -> usize {
+        let sum = size_of::<((Bucket, i64, u32), Totals)>();
+        let of = |spec: &SpecTally| spec.groups.rows.size() + spec.groups.packed.size() + spec.sums.capacity() * sum;
+        self.specs.iter().map(of).sum()
+    }
+
     /// Takes all sums, in no particular order, and leaves an empty tally.
     pub fn drain(&mut self) -> Vec<(AverageKey, Totals)> {
         let mut drained = Vec::with_capacity(self.len());
         for (average, spec) in (0u16..).zip(std::mem::take(&mut self.specs)) {
-            for ((by, from, group), totals) in spec.sums {
-                let group = spec.groups.texts[group as usize].clone();
-                drained.push((AverageKey { average, by, from, group }, totals));
+            for ((by, span, group), totals) in spec.sums {
+                let group = values(spec.groups.packed.get(group));
+                drained.push((AverageKey { average, by, from: by.start(span), group }, totals));
             }
         }
         drained
+    }
+
+    /// Takes all sums, packed for the workers that keep them, and leaves an empty tally.
+    pub(super) fn parcels(&mut self, workers: usize) -> Vec<Parcel> {
+        let mut parcels = Vec::new();
+        for (average, spec) in (0u16..).zip(std::mem::take(&mut self.specs)) {
+            spec.pack(average, workers, &mut parcels);
+        }
+        parcels
+    }
+}
+
+impl SpecTally {
+    fn pack(self, average: u16, workers: usize, parcels: &mut Vec<Parcel>) {
+        let fresh = |to: usize| Parcel { to: to as u64, average, ..Parcel::default() };
+        let mut out: Vec<Parcel> = (0..workers).map(fresh).collect();
+        let packed = &self.groups.packed;
+        // Where each group goes, and its number there.
+        let mut places: Vec<Option<(usize, u32)>> = vec![None; packed.len()];
+        for ((by, span, group), totals) in self.sums {
+            let (to, group) = *places[group as usize].get_or_insert_with(|| {
+                let bytes = packed.get(group);
+                let to = keeper(average, bytes, workers);
+                (to, out[to].groups.push(bytes))
+            });
+            out[to].sums.push(GroupSum { group, by, span, totals });
+        }
+        parcels.extend(out.into_iter().filter(|parcel| !parcel.sums.is_empty()));
     }
 }

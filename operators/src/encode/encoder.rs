@@ -12,7 +12,7 @@ use arrow::error::ArrowError;
 
 use super::file::{self, OpenFile, Shape};
 use super::options::{EncodeError, EncodeOptions};
-use super::partition::{self, Group, Partitions};
+use super::partition::{self, Group, Only, Partitions};
 use super::piece::{FileId, Piece};
 use crate::batch::{Batch, Permit, Reserve};
 
@@ -24,6 +24,7 @@ pub struct Encoder {
     shape: Shape,
     columns: Vec<usize>,
     partitions: Partitions,
+    only: Option<Only>,
     epochs: BTreeMap<u64, Epoch>,
     held: Held,
     writing: usize,
@@ -46,6 +47,7 @@ impl Encoder {
         Ok(Encoder {
             columns: options.file_columns()?,
             partitions,
+            only: options.only.as_deref().map(Only::new),
             epochs: BTreeMap::new(),
             held: Held::new(options.reserve.clone()),
             writing: 0,
@@ -68,6 +70,9 @@ impl Encoder {
         };
         let selected = batch.rows.project(&self.columns).map_err(wrong)?;
         for group in self.partitions.groups(&batch.rows).map_err(wrong)? {
+            if self.only.as_mut().is_some_and(|only| !only.takes(&self.partitions, &group, &batch.rows)) {
+                continue;
+            }
             let rows = group.take(&selected).map_err(wrong)?;
             self.add(epoch, &group, &rows, batch)?;
         }
@@ -135,12 +140,11 @@ impl Encoder {
             return Ok(open);
         }
         let (path, values) = self.partitions.path(rows, group.row(0))?;
-        let options = &self.shape.options;
         let files = self.epochs.entry(epoch).or_default();
         let id = FileId { epoch, part: files.next_part };
         files.next_part += 1;
-        let name = partition::file_name(epoch, options.worker, id.part, options.generation);
-        Ok(OpenFile::new(id, partition::key(&path, &name), values))
+        let name = self.shape.options.file_name(id);
+        Ok(OpenFile::new(id, partition::key(&path, name), values))
     }
 
     fn remove(&mut self, epoch: u64, key: &[u8]) -> Option<OpenFile> {

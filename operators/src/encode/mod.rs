@@ -8,8 +8,8 @@
 //! Owns the layout of files, their names and how many are open; rejects go through an encoder of their own, with their
 //! schema and no partition. Does not own the upload. What must stay true:
 //!
-//! - Every row is in exactly one file, a file has rows of one epoch and one partition, and its name is never used again:
-//!   `e<epoch>-w<worker>-<part>-g<generation>.parquet` below the partition path.
+//! - Every row is in exactly one file (but for those that [`EncodeOptions::only`] leaves out), a file has rows of one epoch
+//!   and one partition, and its name below the partition path is never used again ([`naming`](crate::protocol::naming)).
 //! - Memory is bounded by [`EncodeOptions::memory`], however many partitions there are: beyond it the largest file is
 //!   closed, and later rows of its partition go to another one.
 //! - An epoch's capability is held until all its files are whole.

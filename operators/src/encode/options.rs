@@ -10,7 +10,10 @@ use parquet::basic::{Compression, ZstdLevel};
 use thiserror::Error;
 
 use super::path;
+use super::piece::FileId;
 use crate::batch::Reserve;
+use crate::protocol::naming::{FileName, LogId};
+use crate::protocol::recover::Place;
 
 const MIB: usize = 1 << 20;
 
@@ -44,7 +47,13 @@ pub struct EncodeOptions {
     /// Whether batches of a split between those that come here go to other workers: then a file says of each batch which of
     /// its records it holds, and not only of the first and the last one.
     pub apart: bool,
-    /// Who writes; both are part of every name, so that no two writers ever write one key.
+    /// The one partition to encode, as its path without a slash at the end (`day=2024-02-28/author=x`); rows of others are
+    /// left out. `None`: all of them.
+    pub only: Option<String>,
+    /// What is written, for which log and by whom: all of it is part of every name, so that no two writers ever write one
+    /// key.
+    pub kind: Place,
+    pub log: Option<LogId>,
     pub worker: usize,
     pub generation: u64,
 }
@@ -100,9 +109,18 @@ impl EncodeOptions {
             reserve,
             max_open: 16,
             apart: false,
+            only: None,
+            kind: Place::Data,
+            log: None,
             worker: 0,
             generation: 0,
         }
+    }
+
+    /// The name of a file below its partition path.
+    pub(super) fn file_name(&self, id: FileId) -> FileName {
+        let FileId { epoch, part } = id;
+        FileName { kind: self.kind, epoch, worker: self.worker, part, generation: self.generation, log: self.log }
     }
 
     /// The size of a piece: no smaller than the store takes, and no more than 10,000 of them to a file.

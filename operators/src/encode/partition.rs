@@ -16,6 +16,7 @@ use xxhash_rust::xxh3::xxh3_64;
 
 use super::options::EncodeError;
 use super::path;
+use crate::protocol::naming::FileName;
 
 /// The partition columns of a schema.
 pub(super) struct Partitions {
@@ -124,13 +125,35 @@ impl Group {
     }
 }
 
-/// The name of a file below its partition path.
-pub(super) fn file_name(epoch: u64, worker: usize, part: u32, generation: u64) -> String {
-    format!("e{epoch}-w{worker}-{part}-g{generation}.parquet")
+/// The one partition that is encoded, where others are left out.
+pub(super) struct Only {
+    path: String,
+    /// Its key, once a row of it came. No other group has its path.
+    key: Option<Box<[u8]>>,
+}
+
+impl Only {
+    /// The partition of this path, without a slash at the end.
+    pub(super) fn new(path: &str) -> Self {
+        Only { path: path.to_owned(), key: None }
+    }
+
+    /// Whether a group of these rows is of that partition. A value that has no path is of none.
+    pub(super) fn takes(&mut self, partitions: &Partitions, group: &Group, rows: &RecordBatch) -> bool {
+        if let Some(key) = &self.key {
+            return *key == group.key;
+        }
+        let path = partitions.path(rows, group.row(0));
+        let ours = path.is_ok_and(|(path, _)| path.trim_end_matches('/') == self.path);
+        if ours {
+            self.key = Some(group.key.clone());
+        }
+        ours
+    }
 }
 
 /// A key as it is shared by the pieces of a file.
-pub(super) fn key(path: &str, name: &str) -> Arc<str> {
+pub(super) fn key(path: &str, name: FileName) -> Arc<str> {
     format!("{path}{name}").into()
 }
 

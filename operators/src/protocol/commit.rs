@@ -1,20 +1,39 @@
 //! What a commit holds.
 //!
-//! A commit is one JSON object in the log, and says only what its epoch changed: files, rejects, positions, averages. Its
-//! `writer` is unique to one start of one cluster, so that no two writers can ever make the same bytes: that is how a
-//! writer tells its own commit, found again after a lost answer, from another's.
+//! A commit is one JSON object in the log. It holds only what its epoch changed: files, rejects, positions, averages. Its
+//! `writer` is unique to one start of one cluster, so no two writers ever produce the same bytes: that is how a writer
+//! recognises its own commit after a lost answer.
+//!
+//! A large commit keeps its lists in an object of its own, the [`Body`], which is written first and which the commit names
+//! with its checksum. What must stay true: a commit and its body together are what a commit without a body would be.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
+use thiserror::Error;
 
+use crate::digest::RecordDigest;
 use crate::position::{Position, Split};
+use crate::protocol::coverage::Coverage;
+use crate::protocol::naming::LogId;
 use crate::protocol::recover::Place;
 use crate::reject::Stage;
+
+/// The format that this build writes, and the newest that it reads.
+pub const FORMAT: u32 = 2;
 
 /// One entry of the commit log.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Commit {
+    /// The format it is written in. The first release wrote none, which is 1.
+    #[serde(default = "first_format")]
+    pub format: u32,
+    /// The version of Millstream that wrote it.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub version: String,
+    /// The id of the log. Logs of the first release have none until a newer build claims them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub log: Option<LogId>,
     /// Its number: one more than the commit before.
     pub commit: u64,
     /// The start of the cluster that made it. A newer generation fences an older one out.
@@ -32,10 +51,25 @@ pub struct Commit {
     /// The newest snapshot of what the log adds up to.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub snapshot: Option<SnapshotRef>,
-    /// When parts of a source were first part of the pipeline, RFC 3339 in UTC: what `start = "latest"` stands for. Here are
-    /// those that the log did not know.
+    /// What `start = "latest"` stands for, for each part of a source that is new to the log: a time or offsets, as the
+    /// source wrote them.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub pins: BTreeMap<String, String>,
+    /// The definition from this commit on, where it is not what it was before.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub definition: Option<serde_json::Value>,
+    /// What changed or was accepted with this commit, a line each.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub notes: Vec<String>,
+    /// Averages that the definition no longer has. Added again, they start from a recount.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub dropped: Vec<String>,
+    /// Files that are gone, whose loss somebody accepted.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub lost: Vec<Lost>,
+    /// Where the lists below are, when they are too large for the commit itself.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub body: Option<BodyRef>,
     /// Data files, under the sink's path.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub files: Vec<FileRecord>,
@@ -45,6 +79,9 @@ pub struct Commit {
     /// Files of earlier commits whose uploads were lost, and which files of this commit stand in for them.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub replaces: Vec<Replaced>,
+    /// Which records each worker read, for the files that do not say it themselves.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub coverage: Vec<Coverage>,
     /// How far each split that moved is read now.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub positions: BTreeMap<Split, SplitProgress>,
@@ -70,7 +107,9 @@ pub struct FileRecord {
     pub upload: String,
     /// What the store answered for each part, in order.
     pub parts: Vec<String>,
-    /// Which records it holds: enough to write it again from the source.
+    /// Which records it holds: enough to write it again from the source. Empty where the file holds all rows of its
+    /// partition that its worker read: then the commit's `coverage` says which records those were.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub ranges: Vec<Range>,
 }
 
@@ -99,6 +138,16 @@ pub struct Replaced {
     pub by: String,
 }
 
+/// A file that is gone for good: somebody accepted its loss.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Lost {
+    pub place: Place,
+    /// The commit that named the file.
+    pub commit: u64,
+    pub path: String,
+    pub rows: u64,
+}
+
 /// How far a split is read.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SplitProgress {
@@ -107,9 +156,36 @@ pub struct SplitProgress {
     /// Records read in this commit's epoch: each is in a file or in a reject of the same commit.
     #[serde(default)]
     pub records: u64,
+    /// Digest of those records: a replay must reproduce it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub digest: Option<RecordDigest>,
     /// Whether the split is closed and read to its end.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub done: bool,
+}
+
+/// The object that holds a commit's lists.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct BodyRef {
+    pub key: String,
+    pub bytes: u64,
+    /// CRC-64/NVME of the object, in hexadecimal.
+    pub crc: String,
+}
+
+/// The lists of a commit.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Body {
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub files: Vec<FileRecord>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub rejects: Vec<FileRecord>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub coverage: Vec<Coverage>,
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub positions: BTreeMap<Split, SplitProgress>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub averages: Vec<(AverageId, Total)>,
 }
 
 /// A snapshot object: what the log adds up to at a commit.
@@ -143,6 +219,30 @@ pub struct Total {
     pub count: i64,
 }
 
+/// Why bytes are no commit that this build reads.
+#[derive(Debug, Error)]
+pub enum Unreadable {
+    #[error("{0}")]
+    NotACommit(serde_json::Error),
+    #[error(
+        "it is written in format {format}, and this build reads formats up to {FORMAT}; use millstream {version} or newer"
+    )]
+    Newer { format: u32, version: String },
+}
+
+/// What of a commit every format has.
+#[derive(Deserialize)]
+struct Header {
+    #[serde(default = "first_format")]
+    format: u32,
+    #[serde(default)]
+    version: String,
+}
+
+fn first_format() -> u32 {
+    1
+}
+
 impl Commit {
     /// The bytes that lie in the log.
     pub fn to_bytes(&self) -> Vec<u8> {
@@ -150,23 +250,89 @@ impl Commit {
         serde_json::to_vec(self).expect("a commit has a JSON form")
     }
 
-    /// A commit from its bytes.
-    pub fn from_bytes(bytes: &[u8]) -> Result<Self, serde_json::Error> {
-        serde_json::from_slice(bytes)
+    /// A commit from its bytes. One whose format is newer than this build is refused before anything else of it is read.
+    pub fn from_bytes(bytes: &[u8]) -> Result<Self, Unreadable> {
+        let Header { format, version } = serde_json::from_slice(bytes).map_err(Unreadable::NotACommit)?;
+        if format > FORMAT {
+            let version = if version.is_empty() { "of a later release".to_owned() } else { version };
+            return Err(Unreadable::Newer { format, version });
+        }
+        serde_json::from_slice(bytes).map_err(Unreadable::NotACommit)
     }
 
-    /// Rows laid down by this commit (files that stand in for lost ones add none).
+    /// Takes the lists out, to be stored beside the commit.
+    pub fn take_body(&mut self) -> Body {
+        Body {
+            files: std::mem::take(&mut self.files),
+            rejects: std::mem::take(&mut self.rejects),
+            coverage: std::mem::take(&mut self.coverage),
+            positions: std::mem::take(&mut self.positions),
+            averages: std::mem::take(&mut self.averages),
+        }
+    }
+
+    /// Puts the lists back; the commit then reads as if it had never had a body.
+    pub fn put_body(&mut self, body: Body) {
+        let Body { files, rejects, coverage, positions, averages } = body;
+        (self.files, self.rejects, self.coverage) = (files, rejects, coverage);
+        (self.positions, self.averages) = (positions, averages);
+    }
+
+    /// The files of a place.
+    pub fn files_of(&self, place: Place) -> &[FileRecord] {
+        match place {
+            Place::Data => &self.files,
+            Place::Rejects => &self.rejects,
+        }
+    }
+
+    /// Rows laid down by this commit. Files that stand in for lost ones add none.
     pub fn rows(&self) -> u64 {
-        self.files.iter().filter(|file| !self.stands_in(Place::Data, file)).map(|file| file.rows).sum()
+        self.new_rows(Place::Data)
     }
 
-    /// Records refused in this commit.
+    /// Records rejected in this commit.
     pub fn reject_rows(&self) -> u64 {
-        self.rejects.iter().filter(|file| !self.stands_in(Place::Rejects, file)).map(|file| file.rows).sum()
+        self.new_rows(Place::Rejects)
     }
 
-    /// Whether a file of this commit stands in for a lost one.
-    pub fn stands_in(&self, place: Place, file: &FileRecord) -> bool {
-        self.replaces.iter().any(|replaced| replaced.place == place && replaced.by == file.path)
+    fn new_rows(&self, place: Place) -> u64 {
+        let stand_ins: BTreeSet<&str> =
+            self.replaces.iter().filter(|lost| lost.place == place).map(|lost| lost.by.as_str()).collect();
+        self.files_of(place).iter().filter(|file| !stand_ins.contains(file.path.as_str())).map(|file| file.rows).sum()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    //! What breaks when these fail: logs of the first release, and a build that reads what it does not understand.
+
+    use super::*;
+
+    #[test]
+    fn a_commit_of_the_first_release_reads() {
+        let text = r#"{"commit":1,"generation":1,"writer":"w","pipeline":"p","at":"2024-01-01T00:00:00Z","epoch":0,"published":0}"#;
+        let commit = Commit::from_bytes(text.as_bytes()).unwrap();
+        assert_eq!((commit.format, commit.log), (1, None));
+    }
+
+    #[test]
+    fn a_newer_format_is_refused_with_the_version_that_reads_it() {
+        let refused = |text: &str| Commit::from_bytes(text.as_bytes()).unwrap_err().to_string();
+        let text = refused(r#"{"format":99,"version":"9.1.0","everything":"else"}"#);
+        assert!(text.contains("format 99") && text.contains("millstream 9.1.0 or newer"), "{text}");
+        assert!(refused(r#"{"format":99}"#).contains("of a later release"));
+    }
+
+    #[test]
+    fn a_body_goes_out_and_comes_back() {
+        let file = FileRecord { path: "a".into(), rows: 3, ..FileRecord::default() };
+        let whole = Commit { commit: 4, files: vec![file.clone()], rejects: vec![file], ..Commit::default() };
+        let mut commit = whole.clone();
+        let body = commit.take_body();
+        assert!(commit.files.is_empty() && commit.rejects.is_empty());
+        let body: Body = serde_json::from_slice(&serde_json::to_vec(&body).unwrap()).unwrap();
+        commit.put_body(body);
+        assert_eq!(commit, whole);
     }
 }

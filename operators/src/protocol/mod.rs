@@ -6,18 +6,30 @@
 //! | file | decides |
 //! |---|---|
 //! | [`commit`] | what a commit holds, and its bytes |
+//! | [`coverage`] | which records the files of a commit hold, said once |
+//! | [`naming`] | names of files, and which log they belong to |
 //! | [`state`] | what a log of commits adds up to |
 //! | [`append`] | after trying to create a commit: ours, theirs, or look again |
+//! | [`publish`] | after trying to complete an upload: published, lost, wrong, or look again |
 //! | [`recover`] | at a start: which uploads to complete, which to abort, what was lost |
 //! | [`assign`] | which worker reads which split, when children begin, when a run is over |
+//! | [`averages`] | (nothing) the totals of averages, packed |
 //! | [`check`] | the one predicate: what must hold of any log |
+//! | [`damage`] | what a start concludes from the objects of a log that are there and those that are not |
 
 pub mod append;
 pub mod assign;
+pub mod averages;
 pub mod check;
 pub mod commit;
+pub mod coverage;
+pub mod damage;
+pub mod naming;
+pub mod publish;
 pub mod recover;
 pub mod state;
 
+pub use averages::AverageTotals;
 pub use commit::{AverageId, Commit, FileRecord, Range, SnapshotRef, SplitProgress, Total};
-pub use state::State;
+pub use naming::{FileName, LogId};
+pub use state::{Claim, State};

@@ -1,18 +1,28 @@
 //! At a start: which uploads to complete, which to abort, and what was lost.
 //!
-//! A commit that may not have been published names uploads that must become files: completing is safe to do again, by
-//! anyone. Every other upload of an older generation belongs to an epoch that no commit will ever name, since the claim has
-//! fenced its writer out: it is aborted. Uploads that do not carry our kind of name are somebody else's and left alone.
+//! A commit that may not have been published names uploads that must become files. Completing one again is harmless, and
+//! anyone may do it. Every other upload of an older generation of this log belongs to an epoch that no commit will ever
+//! name, because the claim has fenced its writer out: it is aborted. Uploads that do not carry this log's id are somebody
+//! else's and left alone.
+
+use std::collections::BTreeSet;
 
 use serde::{Deserialize, Serialize};
 
-use crate::protocol::commit::{Commit, FileRecord, Replaced};
+use crate::protocol::commit::{Commit, FileRecord};
+use crate::protocol::naming::{FileName, LogId};
 
 /// Under which of the two paths a file lies.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub enum Place {
+    #[default]
     Data,
     Rejects,
+}
+
+impl Place {
+    /// Both of them.
+    pub const ALL: [Place; 2] = [Place::Data, Place::Rejects];
 }
 
 /// A file that a commit names and that may not be visible yet.
@@ -23,68 +33,50 @@ pub struct Unfinished {
     pub file: FileRecord,
 }
 
-/// The files to complete, in the order of their commits.
+/// The files to complete, in the order of their commits: all that no other file stands in for and whose loss nobody has
+/// accepted.
 pub fn to_finish(commits: &[Commit]) -> Vec<Unfinished> {
+    let replaced = commits.iter().flat_map(|commit| &commit.replaces).map(|file| (file.place, file.path.as_str()));
+    let lost = commits.iter().flat_map(|commit| &commit.lost).map(|file| (file.place, file.path.as_str()));
+    let gone: BTreeSet<(Place, &str)> = replaced.chain(lost).collect();
     let mut unfinished = Vec::new();
     for commit in commits {
-        for (place, files) in [(Place::Data, &commit.files), (Place::Rejects, &commit.rejects)] {
-            let stands = |file: &&FileRecord| !is_replaced(commits, commit.commit, place, &file.path);
+        for place in Place::ALL {
+            let stands = |file: &&FileRecord| !gone.contains(&(place, file.path.as_str()));
             let of = |file: &FileRecord| Unfinished { commit: commit.commit, place, file: file.clone() };
-            unfinished.extend(files.iter().filter(stands).map(of));
+            unfinished.extend(commit.files_of(place).iter().filter(stands).map(of));
         }
     }
     unfinished
 }
 
-fn is_replaced(commits: &[Commit], commit: u64, place: Place, path: &str) -> bool {
-    let is_it = |r: &Replaced| r.commit == commit && r.place == place && r.path == path;
-    commits.iter().any(|later| later.replaces.iter().any(is_it))
+/// Tells which uploads, found at a start, are to be aborted.
+///
+/// Those of an older generation of this very log that no commit names which may still have to be published. The name of an
+/// upload's file says whose it is; an upload of another log, or of no log, is somebody else's, whatever folder it lies in.
+pub struct Aborting<'a> {
+    pub log: LogId,
+    pub generation: u64,
+    named: BTreeSet<&'a str>,
 }
 
-/// Whether an upload found at a start is to be aborted: ours by its name, of an older generation, and named by no commit
-/// that may still have to be published.
-pub fn to_abort(key: &str, upload: &str, generation: u64, unfinished: &[Unfinished]) -> bool {
-    let older = generation_of(key).is_some_and(|theirs| theirs < generation);
-    older && !unfinished.iter().any(|wanted| wanted.file.upload == upload)
-}
+impl<'a> Aborting<'a> {
+    /// For a start of this generation that found these files unfinished.
+    pub fn new(log: LogId, generation: u64, unfinished: &'a [Unfinished]) -> Self {
+        Aborting { log, generation, named: unfinished.iter().map(|wanted| wanted.file.upload.as_str()).collect() }
+    }
 
-/// The generation in a file name of ours, `e<epoch>-w<worker>-<part>-g<generation>.parquet`.
-pub fn generation_of(key: &str) -> Option<u64> {
-    let name = key.rsplit('/').next()?.strip_suffix(".parquet")?;
-    let mut parts = name.split('-');
-    let numbered = |part: Option<&str>, letter: &str| part?.strip_prefix(letter)?.parse::<u64>().ok();
-    numbered(parts.next(), "e")?;
-    numbered(parts.next(), "w")?;
-    parts.next()?.parse::<u64>().ok()?;
-    let generation = numbered(parts.next(), "g")?;
-    parts.next().is_none().then_some(generation)
-}
-
-/// What completing an upload came to.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Finish {
-    /// The file is there, whole.
-    Done,
-    /// Neither the upload nor the file is there: it has to be written again from the source.
-    Lost,
-    /// Something else lies under the key.
-    Wrong,
-}
-
-/// What follows when the store does not know the upload (any more): the object under the key tells.
-pub fn after_no_such_upload(file: &FileRecord, found: Option<(u64, Option<u64>)>) -> Finish {
-    match found {
-        None => Finish::Lost,
-        Some((bytes, crc)) => {
-            let same_crc = crc.is_none_or(|crc| format!("{crc:016x}") == file.crc);
-            if bytes == file.bytes && same_crc { Finish::Done } else { Finish::Wrong }
-        }
+    /// Whether to abort an upload.
+    pub fn wants(&self, key: &str, upload: &str) -> bool {
+        let Some(name) = FileName::parse(key) else { return false };
+        name.log == Some(self.log) && name.generation < self.generation && !self.named.contains(upload)
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::protocol::commit::{Lost, Replaced};
 
     fn file(path: &str, upload: &str) -> FileRecord {
         FileRecord {
@@ -96,26 +88,36 @@ mod tests {
         }
     }
 
-    /// The mistake this would catch: aborting an upload that a commit names (a lost file), or one of another program.
+    /// The mistake this would catch: aborting an upload that a commit names (a lost file), or one of another pipeline or
+    /// program.
     #[test]
-    fn only_our_own_old_uploads_that_no_commit_names_are_aborted() {
-        let named = file("d=1/e4-w0-0-g2.parquet", "u1");
+    fn only_old_uploads_of_this_log_that_no_commit_names_are_aborted() {
+        let (ours, theirs) = (LogId::from_seed("ours"), LogId::from_seed("theirs"));
+        let key = |epoch: u64, generation: u64, log: LogId| format!("d=1/e{epoch}-w0-0-g{generation}-{log}.parquet");
+        let named = file(&key(4, 2, ours), "u1");
         let unfinished = to_finish(&[Commit { commit: 8, files: vec![named], ..Commit::default() }]);
-        assert!(!to_abort("d=1/e4-w0-0-g2.parquet", "u1", 3, &unfinished));
-        assert!(to_abort("d=1/e4-w0-0-g2.parquet", "u0", 3, &unfinished), "a begin whose answer was lost");
-        assert!(to_abort("d=1/e5-w0-0-g2.parquet", "u2", 3, &unfinished));
-        assert!(!to_abort("d=1/e5-w0-0-g3.parquet", "u3", 3, &unfinished), "our own generation");
-        assert!(!to_abort("backup/part-0.parquet", "u4", 3, &unfinished), "not ours");
-        assert!(!to_abort("e5-w0-0-g2.parquet.bak", "u5", 3, &unfinished), "not ours");
+        let aborting = Aborting::new(ours, 3, &unfinished);
+        assert!(!aborting.wants(&key(4, 2, ours), "u1"));
+        assert!(aborting.wants(&key(4, 2, ours), "u0"), "a begin whose answer was lost");
+        assert!(aborting.wants(&key(5, 2, ours), "u2"));
+        assert!(!aborting.wants(&key(5, 3, ours), "u3"), "our own generation");
+        assert!(!aborting.wants(&key(5, 2, theirs), "u4"), "a neighbour's");
+        assert!(!aborting.wants("d=1/e5-w0-0-g2.parquet", "u5"), "of a log that has no id");
+        assert!(!aborting.wants("backup/part-0.parquet", "u6"), "not ours");
+        assert!(!aborting.wants(&format!("{}.bak", key(5, 2, ours)), "u7"), "not ours");
     }
 
     #[test]
-    fn a_missing_upload_is_done_lost_or_wrong_by_what_lies_there() {
-        let file = file("e1-w0-0-g1.parquet", "u");
-        assert_eq!(after_no_such_upload(&file, None), Finish::Lost);
-        assert_eq!(after_no_such_upload(&file, Some((9, None))), Finish::Done);
-        assert_eq!(after_no_such_upload(&file, Some((9, Some(7)))), Finish::Done);
-        assert_eq!(after_no_such_upload(&file, Some((9, Some(8)))), Finish::Wrong);
-        assert_eq!(after_no_such_upload(&file, Some((8, None))), Finish::Wrong);
+    fn files_that_are_replaced_or_lost_are_not_finished() {
+        let files = ["a", "b", "c"].map(|path| file(path, path)).to_vec();
+        let replaced = Replaced { place: Place::Data, commit: 8, path: "a".into(), by: "d".into() };
+        let lost = Lost { place: Place::Data, commit: 8, path: "b".into(), rows: 1 };
+        let later = Commit { commit: 9, replaces: vec![replaced], lost: vec![lost], ..Commit::default() };
+        let first = Commit { commit: 8, files: files.clone(), rejects: files, ..Commit::default() };
+        let left: Vec<(Place, String)> =
+            to_finish(&[first, later]).into_iter().map(|file| (file.place, file.file.path)).collect();
+        let of = |place, path: &str| (place, path.to_owned());
+        let rejects = ["a", "b", "c"].map(|path| of(Place::Rejects, path));
+        assert_eq!(left, [vec![of(Place::Data, "c")], rejects.to_vec()].concat());
     }
 }

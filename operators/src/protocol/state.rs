@@ -1,25 +1,37 @@
 //! What a log of commits adds up to: the state that a start goes on from.
 //!
-//! Folding is the only way in which state is ever made: at a start, for a snapshot, for the looking commands. A fold that
-//! meets a gap, a step back or an older generation says so; it never mends.
+//! Folding commits is the only way to make a state: at a start, for a snapshot, for the inspection commands. A fold that
+//! meets a gap, a step back or an older generation reports it and never mends it.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
+use crate::average::keep::{self, Redefined, fold_away, redefined};
 use crate::position::{Position, Split};
-use crate::protocol::commit::{AverageId, Commit, SnapshotRef, Total};
+use crate::protocol::averages::AverageTotals;
+use crate::protocol::commit::{Commit, FORMAT, SnapshotRef};
+use crate::protocol::naming::LogId;
 
-/// What all commits up to one add up to. It is what a snapshot holds.
+/// What all commits up to one add up to. A snapshot holds it.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct State {
-    /// The last commit in it; 0: none yet.
+    /// The last commit in it; 0 for an empty log.
     pub commit: u64,
     pub generation: u64,
     pub epoch: u64,
     pub published: u64,
-    /// When parts of the source were first part of the pipeline.
+    /// The id of the log, once a build that knows of ids has claimed it.
+    #[serde(default)]
+    pub log: Option<LogId>,
+    /// The pipeline that the log belongs to.
+    #[serde(default)]
+    pub pipeline: String,
+    /// The definition in force, as the configuration writes it down.
+    #[serde(default)]
+    pub definition: Option<serde_json::Value>,
+    /// What `latest` stands for, by part of the source.
     #[serde(default)]
     pub pins: BTreeMap<String, String>,
     #[serde(default)]
@@ -28,11 +40,10 @@ pub struct State {
     #[serde(default)]
     pub since_snapshot: u64,
     pub positions: BTreeMap<Split, SplitState>,
-    /// The averages by name, as they are defined.
+    /// The averages whose totals are complete, by name, as they are defined.
     #[serde(default)]
     pub kept: BTreeMap<String, String>,
-    #[serde(with = "pairs")]
-    pub averages: BTreeMap<AverageId, Total>,
+    pub averages: AverageTotals,
 }
 
 /// How far a split is committed.
@@ -43,7 +54,7 @@ pub struct SplitState {
     pub done: bool,
 }
 
-/// What makes a log no log.
+/// Why commits do not make a log.
 #[derive(Debug, Error, PartialEq, Eq)]
 pub enum Broken {
     #[error("commit {found} follows commit {last}: commits are missing between them")]
@@ -56,6 +67,28 @@ pub enum Broken {
     Backwards { commit: u64, split: String, last: String, found: String },
     #[error("commit {commit} moves {split} on, which an earlier commit says is done")]
     AfterTheEnd { commit: u64, split: String },
+    #[error("commit {commit} belongs to log {found}, the commits before it to log {last}")]
+    OtherLog { commit: u64, last: LogId, found: LogId },
+}
+
+/// Who claims a log, and for what.
+#[derive(Clone, Debug, Default)]
+pub struct Claim {
+    /// Unique to the start.
+    pub writer: String,
+    /// The version of Millstream.
+    pub version: String,
+    pub pipeline: String,
+    pub at: String,
+    /// The id that the log gets if it has none.
+    pub log: LogId,
+    pub definition: Option<serde_json::Value>,
+    /// The averages of the definition, by name, as they are defined.
+    pub averages: BTreeMap<String, String>,
+    /// What `latest` stands for in parts of the source that are new to the log.
+    pub pins: BTreeMap<String, String>,
+    /// What changed or was accepted.
+    pub notes: Vec<String>,
 }
 
 impl State {
@@ -66,6 +99,11 @@ impl State {
         self.generation = commit.generation;
         self.epoch = commit.epoch;
         self.published = self.published.max(commit.published);
+        self.log = self.log.or(commit.log);
+        self.pipeline.clone_from(&commit.pipeline);
+        if commit.definition.is_some() {
+            self.definition.clone_from(&commit.definition);
+        }
         for (name, time) in &commit.pins {
             self.pins.entry(name.clone()).or_insert_with(|| time.clone());
         }
@@ -77,15 +115,28 @@ impl State {
         for (split, progress) in &commit.positions {
             self.positions.insert(split.clone(), SplitState { at: progress.at.clone(), done: progress.done });
         }
+        self.apply_averages(commit);
+        Ok(())
+    }
+
+    fn apply_averages(&mut self, commit: &Commit) {
+        for name in &commit.dropped {
+            self.kept.remove(name);
+        }
         for (name, definition) in &commit.kept {
-            if self.kept.insert(name.clone(), definition.clone()).as_ref() != Some(definition) {
-                self.averages.retain(|id, _| id.average != *name);
+            let before = self.kept.insert(name.clone(), definition.clone());
+            if before.is_none_or(|before| redefined(&before, definition) == Redefined::Recount) {
+                self.averages.remove_average(name);
             }
         }
         for (id, total) in &commit.averages {
-            self.averages.insert(id.clone(), total.clone());
+            self.averages.insert(id, total);
         }
-        Ok(())
+        for (name, definition) in &self.kept {
+            if let (Some(keep), _) = keep::read(definition) {
+                fold_away(&mut self.averages, name, keep);
+            }
+        }
     }
 
     fn check(&self, next: &Commit) -> Result<(), Broken> {
@@ -98,6 +149,11 @@ impl State {
         }
         if next.epoch < self.epoch {
             return Err(Broken::OlderEpoch { commit, last: self.epoch, found: next.epoch });
+        }
+        if let (Some(last), Some(found)) = (self.log, next.log)
+            && last != found
+        {
+            return Err(Broken::OtherLog { commit, last, found });
         }
         for (split, progress) in &next.positions {
             let Some(last) = self.positions.get(split) else { continue };
@@ -112,71 +168,69 @@ impl State {
         Ok(())
     }
 
-    /// The claim that a new start lays down first: nothing but its generation (and, as long as nothing was ever read, what
-    /// the averages are). Of the names in `pin`, those that are new are pinned to the time of the claim.
-    pub fn claim(
-        &self,
-        writer: &str,
-        pipeline: &str,
-        at: &str,
-        kept: &BTreeMap<String, String>,
-        pin: &BTreeSet<String>,
-    ) -> Commit {
-        let new = |name: &&String| !self.pins.contains_key(*name);
+    /// The claim that a new start makes first. It changes nothing but the generation and, where it is new, the definition.
+    pub fn claim(&self, claim: Claim) -> Commit {
+        let Claim { writer, version, pipeline, at, log, definition, averages, pins, notes } = claim;
+        let dropped = self.kept.keys().filter(|name| !averages.contains_key(*name)).cloned().collect();
         Commit {
-            commit: self.commit + 1,
+            writer,
+            version,
+            pipeline,
+            at,
+            log: self.log.or(Some(log)),
             generation: self.generation + 1,
-            writer: writer.to_owned(),
-            pipeline: pipeline.to_owned(),
-            at: at.to_owned(),
+            definition: definition.filter(|definition| self.definition.as_ref() != Some(definition)),
+            notes,
+            dropped,
+            pins: pins.into_iter().filter(|(name, _)| !self.pins.contains_key(name)).collect(),
+            // As long as nothing was read, there is nothing to count: the averages are complete.
+            kept: if self.positions.is_empty() { averages } else { BTreeMap::new() },
+            ..self.next()
+        }
+    }
+
+    /// The next commit, in so far as the state decides it.
+    pub fn next(&self) -> Commit {
+        Commit {
+            format: FORMAT,
+            commit: self.commit + 1,
+            generation: self.generation,
+            log: self.log,
+            pipeline: self.pipeline.clone(),
             epoch: self.epoch,
             published: self.published,
             snapshot: self.snapshot.clone(),
-            pins: pin.iter().filter(new).map(|name| (name.clone(), at.to_owned())).collect(),
-            kept: if self.positions.is_empty() { kept.clone() } else { BTreeMap::new() },
             ..Commit::default()
         }
     }
 
-    /// Whether it is time for a snapshot: once a start would read more in commits than in a snapshot, and never for less
-    /// than `least` bytes.
-    pub fn wants_snapshot(&self, least: u64) -> bool {
-        self.since_snapshot > least.max(self.snapshot.as_ref().map_or(0, |snapshot| snapshot.bytes))
-    }
-}
-
-/// A map whose keys are no strings, as a list of pairs.
-mod pairs {
-    use std::collections::BTreeMap;
-
-    use serde::{Deserialize, Deserializer, Serialize, Serializer};
-
-    pub(super) fn serialize<K: Serialize, V: Serialize, S: Serializer>(
-        map: &BTreeMap<K, V>,
-        serializer: S,
-    ) -> Result<S::Ok, S::Error> {
-        serializer.collect_seq(map.iter())
+    /// Takes in what is known of publishing beyond what a commit could say.
+    pub fn ended(&mut self, published: u64, snapshot: Option<SnapshotRef>) {
+        self.published = self.published.max(published.min(self.commit));
+        if snapshot.is_some() && snapshot != self.snapshot {
+            self.snapshot = snapshot;
+            self.since_snapshot = 0;
+        }
     }
 
-    pub(super) fn deserialize<'de, K, V, D>(deserializer: D) -> Result<BTreeMap<K, V>, D::Error>
-    where
-        K: Deserialize<'de> + Ord,
-        V: Deserialize<'de>,
-        D: Deserializer<'de>,
-    {
-        Ok(Vec::<(K, V)>::deserialize(deserializer)?.into_iter().collect())
+    /// Whether a snapshot is due: a start would read more in commits than in the snapshot (and at least `least` bytes), or
+    /// more than `most` commits.
+    pub fn wants_snapshot(&self, least: u64, most: u64) -> bool {
+        let (bytes, last) = self.snapshot.as_ref().map_or((0, 0), |snapshot| (snapshot.bytes, snapshot.commit));
+        self.since_snapshot > least.max(bytes) || self.commit - last > most
     }
 }
 
 #[cfg(test)]
 mod tests {
-    //! What breaks when these fail: `latest` that moves to a later time at every start, and logs that no newer build reads.
+    //! What breaks when these fail: `latest` that moves to a later time at every start, logs that no newer build reads, a
+    //! log whose commits are those of another.
 
     use super::*;
 
-    fn claim(state: &mut State, at: &str, pin: &[&str]) -> Commit {
-        let pin = pin.iter().map(|name| (*name).to_owned()).collect();
-        let commit = state.claim("w", "p", at, &BTreeMap::new(), &pin);
+    fn claim(state: &mut State, pins: &[(&str, &str)]) -> Commit {
+        let pins = pins.iter().map(|(name, text)| ((*name).to_owned(), (*text).to_owned())).collect();
+        let commit = state.claim(Claim { pins, ..Claim::default() });
         state.apply(&commit, 0).unwrap();
         commit
     }
@@ -184,12 +238,12 @@ mod tests {
     #[test]
     fn a_name_is_pinned_once_and_for_all() {
         let mut state = State::default();
-        claim(&mut state, "2024-01-01T00:00:00Z", &["a"]);
-        let second = claim(&mut state, "2024-01-02T00:00:00Z", &["a", "b"]);
-        assert_eq!(second.pins, BTreeMap::from([("b".into(), "2024-01-02T00:00:00Z".into())]));
-        claim(&mut state, "2024-01-03T00:00:00Z", &["b"]);
+        claim(&mut state, &[("a", "monday")]);
+        let second = claim(&mut state, &[("a", "tuesday"), ("b", "tuesday")]);
+        assert_eq!(second.pins, BTreeMap::from([("b".into(), "tuesday".into())]));
+        claim(&mut state, &[("b", "wednesday")]);
         let kept: State = serde_json::from_slice(&serde_json::to_vec(&state).unwrap()).unwrap();
-        assert_eq!((&*kept.pins["a"], &*kept.pins["b"]), ("2024-01-01T00:00:00Z", "2024-01-02T00:00:00Z"));
+        assert_eq!((&*kept.pins["a"], &*kept.pins["b"]), ("monday", "tuesday"));
     }
 
     #[test]
@@ -199,5 +253,72 @@ mod tests {
         assert!(Commit::from_bytes(commit.as_bytes()).unwrap().pins.is_empty());
         let state = r#"{"commit":1,"generation":1,"epoch":0,"published":0,"positions":{},"averages":[]}"#;
         assert!(serde_json::from_str::<State>(state).unwrap().pins.is_empty());
+    }
+
+    #[test]
+    fn a_log_keeps_its_id_and_records_a_definition_once() {
+        let mut state = State::default();
+        let of = |seed: &str, definition: &str| Claim {
+            log: LogId::from_seed(seed),
+            definition: Some(definition.into()),
+            ..Claim::default()
+        };
+        let first = state.claim(of("a", "one"));
+        state.apply(&first, 0).unwrap();
+        let second = state.claim(of("b", "one"));
+        assert_eq!((second.log, &second.definition), (first.log, &None));
+        state.apply(&second, 0).unwrap();
+        let third = state.claim(of("c", "two"));
+        assert_eq!(third.definition, Some("two".into()));
+        let foreign = Commit { log: Some(LogId::from_seed("b")), ..third };
+        assert!(matches!(state.apply(&foreign, 0), Err(Broken::OtherLog { .. })));
+    }
+
+    /// An average that was away missed records: what the log says of it counts no more.
+    #[test]
+    fn an_average_that_was_dropped_is_not_complete_when_it_comes_back() {
+        let averages = BTreeMap::from([("words".to_owned(), "of words".to_owned())]);
+        let mut state = State::default();
+        let with = state.claim(Claim { averages: averages.clone(), ..Claim::default() });
+        state.apply(&with, 0).unwrap();
+        state.positions.insert("s".into(), SplitState { at: Position::at(1), done: false });
+        let without = state.claim(Claim::default());
+        assert_eq!(without.dropped, ["words"]);
+        state.apply(&without, 0).unwrap();
+        let again = state.claim(Claim { averages, ..Claim::default() });
+        state.apply(&again, 0).unwrap();
+        assert!(state.kept.is_empty(), "it has to be counted first");
+    }
+
+    /// Every check of a log has a log that it refuses.
+    #[test]
+    fn commits_that_make_no_log_are_refused() {
+        let progress =
+            |at| crate::protocol::SplitProgress { at: Position::at(at), records: 0, digest: None, done: false };
+        let mut state = State { commit: 4, generation: 2, epoch: 7, ..State::default() };
+        state.positions.insert("open".into(), SplitState { at: Position::at(5), done: false });
+        state.positions.insert("done".into(), SplitState { at: Position::at(5), done: true });
+        let next = state.next();
+        let positions = |split: &str, at| BTreeMap::from([(split.into(), progress(at))]);
+        let refused = |commit: Commit| state.clone().apply(&commit, 0).unwrap_err();
+        assert!(matches!(refused(Commit { commit: 6, ..next.clone() }), Broken::Gap { last: 4, found: 6 }));
+        assert!(matches!(refused(Commit { generation: 1, ..next.clone() }), Broken::OlderGeneration { .. }));
+        assert!(matches!(refused(Commit { epoch: 6, ..next.clone() }), Broken::OlderEpoch { .. }));
+        let back = Commit { positions: positions("open", 4), ..next.clone() };
+        assert!(matches!(refused(back), Broken::Backwards { .. }));
+        let after = Commit { positions: positions("done", 6), ..next.clone() };
+        assert!(matches!(refused(after), Broken::AfterTheEnd { .. }));
+        state.clone().apply(&next, 0).unwrap();
+    }
+
+    #[test]
+    fn a_snapshot_is_due_by_size_and_by_number() {
+        let snapshot = |commit, bytes| Some(SnapshotRef { commit, key: String::new(), bytes });
+        let state = |commit, since_snapshot, snapshot| State { commit, since_snapshot, snapshot, ..State::default() };
+        assert!(!state(9, 100, None).wants_snapshot(100, 10));
+        assert!(state(9, 101, None).wants_snapshot(100, 10));
+        assert!(!state(9, 500, snapshot(3, 500)).wants_snapshot(100, 10), "a snapshot is no smaller");
+        assert!(!state(13, 5, snapshot(3, 500)).wants_snapshot(100, 10));
+        assert!(state(14, 5, snapshot(3, 500)).wants_snapshot(100, 10));
     }
 }

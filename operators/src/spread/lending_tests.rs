@@ -135,7 +135,12 @@ impl<'a> Process<'a> {
     fn build(worker: &'a mut Worker, scene: Scene, lending: Arc<Lending>) -> Self {
         let index = worker.index();
         let borrowed: Rc<RefCell<Vec<_>>> = Rc::default();
-        let options = DeskOptions { bounds: Bounds::Unbounded, concurrency: 1, committed: BTreeMap::new() };
+        let options = DeskOptions {
+            bounds: Bounds::Unbounded,
+            concurrency: 1,
+            committed: BTreeMap::new(),
+            exhausted: Box::new(|_, _| false),
+        };
         let control = Control::build(worker, 0, options, |_, _| Box::new(Queues::default()));
         let (keep, witness) = (borrowed.clone(), scene.clone());
         let (input, probe) = worker.dataflow::<u64, _, _>(|scope| {

@@ -140,7 +140,12 @@ fn batches_are_dealt_to_every_worker_once() {
         let config = timely::Config { communication, worker: timely::WorkerConfig::default() };
         let guards = timely::execute(config, move |worker| {
             let (index, seen) = (worker.index(), seen_by_all.clone());
-            let options = DeskOptions { bounds: Bounds::Unbounded, concurrency: 1, committed: BTreeMap::new() };
+            let options = DeskOptions {
+                bounds: Bounds::Unbounded,
+                concurrency: 1,
+                committed: BTreeMap::new(),
+                exhausted: Box::new(|_, _| false),
+            };
             let control = Control::build(worker, 0, options, |_, _| Box::new(Queues::default()));
             let (mut input, probe) = worker.dataflow::<u64, _, _>(|scope| {
                 let (input, batches) = scope.new_input();

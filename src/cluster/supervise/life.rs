@@ -1,7 +1,7 @@
 //! One life of all processes: from their start until the last of them has ended.
 
 use std::fmt;
-use std::io;
+use std::io::{self, Write};
 use std::os::unix::process::ExitStatusExt;
 use std::process::{ExitStatus, Stdio};
 use std::time::Duration;
@@ -204,7 +204,7 @@ async fn watch(process: usize, mut child: Child, telling: mpsc::Sender<News>, ki
 }
 
 /// A line of a process, with its number before it.
-#[expect(clippy::print_stderr, reason = "what a process says on stderr is said on, on stderr")]
 fn show(process: usize, line: &str) {
-    eprintln!("[{process}] {line}");
+    // Nobody may be there to read it. The process is heard all the same, so that it can go on.
+    let _ = writeln!(io::stderr(), "[{process}] {line}");
 }

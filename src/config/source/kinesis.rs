@@ -131,17 +131,27 @@ fn streams(section: &Section<'_>) -> Vec<Text> {
     streams
 }
 
+/// The parts of a stream's ARN.
+pub(in crate::config) struct Arn<'a> {
+    pub(in crate::config) region: &'a str,
+    pub(in crate::config) account: &'a str,
+    pub(in crate::config) name: &'a str,
+}
+
+impl<'a> Arn<'a> {
+    pub(in crate::config) fn parse(stream: &'a str) -> Option<Self> {
+        match stream.strip_prefix("arn:")?.splitn(5, ':').collect::<Vec<_>>()[..] {
+            [_, "kinesis", region, account, stream] if !region.is_empty() && !account.is_empty() => {
+                Some(Arn { region, account, name: stream.strip_prefix("stream/")? })
+            }
+            _ => None,
+        }
+    }
+}
+
 /// The name of a stream that is named by it or by its ARN.
 fn name(stream: &str) -> Option<&str> {
-    let name = match stream.strip_prefix("arn:") {
-        Some(arn) => match arn.splitn(5, ':').collect::<Vec<_>>()[..] {
-            [_, "kinesis", region, account, stream] if !region.is_empty() && !account.is_empty() => {
-                stream.strip_prefix("stream/")?
-            }
-            _ => return None,
-        },
-        None => stream,
-    };
+    let name = if stream.starts_with("arn:") { Arn::parse(stream)?.name } else { stream };
     let plain = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'.' | b'-');
     (!name.is_empty() && name.len() <= 128 && name.bytes().all(plain)).then_some(name)
 }

@@ -11,6 +11,7 @@ mod kinesis;
 pub use files::Files;
 pub use generate::{Generate, Material};
 pub use kafka::{Kafka, Start as KafkaStart, Tombstones};
+pub(super) use kinesis::Arn;
 pub use kinesis::{Kinesis, Start};
 
 use millstream_operators::Column;

@@ -95,6 +95,9 @@ impl Options {
     }
 }
 
+/// Files of a listing that are looked at before other tasks get their turn: a listing may be of millions.
+const TURN: usize = 10_000;
+
 /// What every reader needs to know.
 struct Settings {
     bounds: Bounds,
@@ -150,7 +153,16 @@ impl Files {
     async fn look(&self) -> Result<Vec<SplitInfo>, SourceError> {
         let found = self.store.list(self.pattern.prefix()).await;
         let found = found.map_err(|error| object::trouble(self.store.name(), error))?;
-        Ok(found.iter().filter(|entry| self.pattern.fits(&entry.key)).map(|entry| self.split(entry)).collect())
+        let mut splits = Vec::with_capacity(found.len());
+        for (index, entry) in found.into_iter().enumerate() {
+            if self.pattern.fits(&entry.key) {
+                splits.push(self.split(&entry));
+            }
+            if index % TURN == TURN - 1 {
+                tokio::task::yield_now().await;
+            }
+        }
+        Ok(splits)
     }
 
     fn split(&self, entry: &Entry) -> SplitInfo {
@@ -195,6 +207,13 @@ impl Source for Files {
 
     fn concurrency(&self) -> usize {
         2
+    }
+
+    fn is_exhausted(&self, split: &SplitInfo, at: Option<&Position>) -> bool {
+        match at {
+            Some(at) => Place::parse(&split.name, at).is_ok_and(|place| place.is_end_of(&split.revision)),
+            None => object::end(split) == Some(0),
+        }
     }
 
     async fn read(

@@ -24,9 +24,7 @@ pub(super) struct Object {
 impl Object {
     /// The file that a split stands for.
     pub(super) fn of(store: Arc<dyn Store>, info: &SplitInfo) -> Result<Self, SourceError> {
-        let size = info.revision.split(':').next().and_then(|size| size.parse::<u64>().ok());
-        let until = info.until.as_ref().and_then(|until| until.parse::<u64>().ok());
-        let end = size.map(|size| until.map_or(size, |until| until.min(size))).ok_or_else(|| SourceError::Refused {
+        let end = end(info).ok_or_else(|| SourceError::Refused {
             name: info.name.to_string(),
             message: format!("the revision {:?} is not one of the files source", info.revision),
         })?;
@@ -70,6 +68,13 @@ impl Object {
     pub(super) fn changed(&self, message: String) -> SourceError {
         SourceError::Changed { split: self.split.to_string(), message }
     }
+}
+
+/// Where reading ends, in bytes as they lie in the store; `None` where the split is none of the files source.
+pub(super) fn end(info: &SplitInfo) -> Option<u64> {
+    let size = info.revision.split(':').next()?.parse::<u64>().ok()?;
+    let until = info.until.as_ref().and_then(|until| until.parse::<u64>().ok());
+    Some(until.map_or(size, |until| until.min(size)))
 }
 
 /// What to do about a file that changed.

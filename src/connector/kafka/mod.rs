@@ -16,6 +16,7 @@
 mod client;
 mod failure;
 mod intake;
+mod pin;
 mod place;
 mod read;
 mod start;
@@ -29,7 +30,6 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use chrono::DateTime;
 use millstream_operators::protocol::State;
 use millstream_operators::protocol::state::SplitState;
 use millstream_operators::{Position, Split};
@@ -40,6 +40,7 @@ pub use self::client::Access;
 
 use self::client::{Ahead, Client};
 use self::intake::Intake;
+use self::pin::Pin;
 use self::place::Place;
 use self::read::Reading;
 use self::start::Known;
@@ -128,9 +129,9 @@ pub struct Kafka {
 #[derive(Default)]
 struct Told {
     positions: BTreeMap<Split, SplitState>,
-    /// When the pipeline first started with a topic or with the pattern, in microseconds since 1970.
-    pins: BTreeMap<String, i64>,
-    /// When this start began.
+    /// Where a topic or the pattern stood when the pipeline first started with it.
+    pins: BTreeMap<String, Pin>,
+    /// When this start began, in microseconds since 1970.
     began: i64,
 }
 
@@ -174,7 +175,7 @@ impl Kafka {
             .get_or_try_init(|| async {
                 let Options { access, ahead, .. } = &self.options;
                 let scout = Client::new(access, Ahead::of(*ahead, 1))?;
-                let there = self.list(&scout).await?;
+                let there = list(&scout, &self.wanted).await?;
                 let each = Ahead::of(*ahead, there.values().map(BTreeSet::len).sum());
                 let client = if each == Ahead::of(*ahead, 1) { scout } else { Client::new(access, each)? };
                 Ok((client, there))
@@ -182,17 +183,12 @@ impl Kafka {
             .await
     }
 
-    async fn list(&self, client: &Client) -> Result<Topics, SourceError> {
-        let wanted = self.wanted.clone();
-        client.ask(move |consumer| wanted.list(consumer)).await
-    }
-
-    /// The topics that are there; one that is named and was never seen is given some time.
-    async fn topics(&self, client: &Client) -> Result<Topics, SourceError> {
+    /// The wanted topics that are there; one that is named and was never seen is given some time.
+    async fn topics(&self, client: &Client, wanted: &Wanted) -> Result<Topics, SourceError> {
         let began = tokio::time::Instant::now();
         loop {
-            let there = self.list(client).await?;
-            let Some(missing) = self.wanted.missing(&there) else {
+            let there = list(client, wanted).await?;
+            let Some(missing) = wanted.missing(&there) else {
                 self.seen().extend(there.keys().cloned());
                 return Ok(there);
             };
@@ -240,32 +236,61 @@ impl Kafka {
         if let Some(position) = from {
             return Ok((Place::read(split, &position)?, true));
         }
-        let ((topic, partition), told) = (topics::partition(&split.name)?, self.told());
-        let there = &self.first_look().await?.1;
-        let first_seen = || there.get(topic).map_or(0, |ids| ids.len() as i32);
-        let pinned = told.pins.get(self.wanted.pin(topic)).copied().unwrap_or(told.began);
-        let known = Known { pinned, of: told.partitions_at_first(topic).unwrap_or_else(first_seen) };
-        let start = self.options.start;
+        let ((topic, partition), start) = (topics::partition(&split.name)?, self.options.start);
+        let known = self.known(topic, &split.name).await?;
         Ok((start::place(client, topic, partition, start, known).await?, start == Start::Earliest))
     }
+
+    /// What is known of the beginning of one partition. Without a log (a looking command) the present start is the first.
+    async fn known(&self, topic: &str, split: &Split) -> Result<Known, SourceError> {
+        let told = self.told();
+        let pinned = match told.pins.get(self.wanted.pin(topic)) {
+            Some(Pin::Ends(ends)) => return Ok(Known::End(ends.get(split).copied())),
+            Some(Pin::Time(time)) => *time,
+            None => told.began,
+        };
+        let there = &self.first_look().await?.1;
+        let first_seen = || there.get(topic).map_or(0, |ids| ids.len() as i32);
+        Ok(Known::Time { pinned, of: told.partitions_at_first(topic).unwrap_or_else(first_seen) })
+    }
+}
+
+async fn list(client: &Client, wanted: &Wanted) -> Result<Topics, SourceError> {
+    let wanted = wanted.clone();
+    client.ask(move |consumer| wanted.list(consumer)).await
 }
 
 #[async_trait]
 impl Source for Kafka {
-    fn pins(&self) -> BTreeSet<String> {
-        self.options.topics.iter().cloned().collect()
+    async fn pins(&self, known: &BTreeMap<String, String>) -> Result<BTreeMap<String, String>, SourceError> {
+        let new: Vec<String> = self.options.topics.iter().filter(|name| !known.contains_key(*name)).cloned().collect();
+        // Only `latest` asks where a topic stands; no other start has to wait for a broker that is away.
+        if new.is_empty() || self.options.start != Start::Latest {
+            return Ok(BTreeMap::new());
+        }
+        let client = self.client().await?;
+        let there = self.topics(client, &Wanted::parse(&new)?).await?;
+        let ends = client.ask(move |consumer| topics::offsets(consumer, &there, Offset::End)).await?;
+        let mut pins: BTreeMap<String, BTreeMap<Split, i64>> =
+            new.into_iter().map(|name| (name, BTreeMap::new())).collect();
+        for (split, end) in ends {
+            let (topic, _) = topics::partition(&split)?;
+            if let Some(pinned) = pins.get_mut(self.wanted.pin(topic)) {
+                pinned.insert(split, end);
+            }
+        }
+        Ok(pins.iter().map(|(name, ends)| (name.clone(), pin::text(ends))).collect())
     }
 
     fn goes_on_from(&self, log: &State) {
-        let time = |time: &String| Some(DateTime::parse_from_rfc3339(time).ok()?.timestamp_micros());
-        let pins = log.pins.iter().filter_map(|(name, at)| Some((name.clone(), time(at)?))).collect();
+        let pins = log.pins.iter().filter_map(|(name, text)| Some((name.clone(), Pin::parse(text)?))).collect();
         let told = Told { positions: log.positions.clone(), pins, began: self.told().began };
         *self.told.lock().unwrap_or_else(PoisonError::into_inner) = Arc::new(told);
     }
 
     async fn discover(&self) -> Result<Discovery, SourceError> {
         let client = self.client().await?;
-        let there = self.topics(client).await?;
+        let there = self.topics(client, &self.wanted).await?;
         topics::check(&self.told().positions, &there)?;
         let ends = self.ends(client, &there).await?;
         let info = |(topic, partition): (&String, i32)| {

@@ -1,10 +1,12 @@
 //! Where the reading of a partition begins of which nothing is committed.
 //!
-//! Owns what `earliest`, `latest` and a time mean. `latest` is what arrives after the pipeline's first start: its time is
-//! pinned in the log. The first reader asks for the end as well, and begins at whichever comes first, so that neither a
-//! producer whose clock is slow nor a record that arrived between claim and reading is missed; the place is then handed on
-//! at once, without records, so that the next commit keeps it. A partition that the topic did not have then is read from its
-//! beginning: all of it came later.
+//! Owns what `earliest`, `latest` and a time mean. `latest` is what arrives after the pipeline's first start: the claim pins the
+//! offsets at which the partitions ended, and a partition that is not among them is read from its beginning, because all of it
+//! came later.
+//!
+//! A log of an earlier release pins the time of the first start instead. There the first reader asks for the end as well, and
+//! begins at whichever comes first, so that neither a producer whose clock is slow nor a record that arrived between claim and
+//! reading is missed. The place is handed on at once, without records, so that the next commit keeps it.
 
 use rdkafka::Offset;
 use rdkafka::consumer::Consumer as _;
@@ -18,11 +20,11 @@ use crate::connector::SourceError;
 
 /// What is known of a topic when the reading of one of its partitions begins.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Known {
-    /// When the pipeline first started with it, in microseconds since 1970.
-    pub(super) pinned: i64,
-    /// How many partitions it had then.
-    pub(super) of: i32,
+pub(super) enum Known {
+    /// Where the partition ended when the pipeline first began with the topic; `None` if it was not there.
+    End(Option<i64>),
+    /// Of an earlier release: when that was, in microseconds since 1970, and how many partitions the topic had then.
+    Time { pinned: i64, of: i32 },
 }
 
 /// The place where reading begins.
@@ -33,15 +35,19 @@ pub(super) async fn place(
     start: Start,
     known: Known,
 ) -> Result<Place, SourceError> {
+    if let (Start::Latest, Known::End(Some(end))) = (start, known) {
+        return Ok(Place::at(end));
+    }
     let asked = topic.to_owned();
-    let new = start == Start::Latest && partition >= known.of;
-    let offset = client.ask(move |consumer| match start {
-        _ if new => at(consumer, &asked, partition, Offset::Beginning),
-        Start::Earliest => at(consumer, &asked, partition, Offset::Beginning),
-        Start::Latest => time(consumer, &asked, partition, known.pinned),
-        Start::At(micros) => time(consumer, &asked, partition, micros),
+    let offset = client.ask(move |consumer| match (start, known) {
+        (Start::Latest, Known::Time { pinned, of }) if partition < of => time(consumer, &asked, partition, pinned),
+        (Start::At(micros), _) => time(consumer, &asked, partition, micros),
+        (Start::Earliest | Start::Latest, _) => at(consumer, &asked, partition, Offset::Beginning),
     });
-    let of = (start == Start::Latest).then_some(known.of);
+    let of = match (start, known) {
+        (Start::Latest, Known::Time { of, .. }) => Some(of),
+        _ => None,
+    };
     Ok(Place { of, ..Place::at(offset.await?) })
 }
 

@@ -99,7 +99,7 @@ impl Looking {
             committed().try_for_each(|(split, state)| is_there(split, state, &listed))?;
         }
         let edge = now / 1000 - summary.retention;
-        let is_old = told.pins.get(stream).is_some_and(|pin| *pin < edge);
+        let is_old = told.pins.get(stream).is_some_and(|pin| pin.earliest() < edge);
         if is_old && committed().next().is_some() {
             let known = |split: &Split| {
                 listed.contains(split) || told.positions.contains_key(split) || self.seen.contains(split)

@@ -4,6 +4,7 @@
 use millstream_operators::Position;
 
 use super::*;
+use crate::connector::kinesis::pin::Pin;
 
 const HOUR: i64 = 3_600_000;
 const DAY: i64 = 24 * HOUR;
@@ -17,7 +18,7 @@ fn shard(id: &str, parents: &[&str]) -> Shard {
 
 fn told(pin: i64, positions: &[(&str, &str, bool)]) -> Told {
     let mut told = Told::nothing(NOW * 1000);
-    told.pins.insert("s".into(), pin);
+    told.pins.insert("s".into(), Pin { service: pin, here: pin });
     for (shard, at, done) in positions {
         told.positions.insert(split("s", shard), SplitState { at: Position::new(*at), done: *done });
     }
@@ -29,7 +30,7 @@ fn check(shards: &[Shard], told: &Told) -> Result<(), SourceError> {
 }
 
 fn summary(created: i64) -> Summary {
-    Summary { arn: "".into(), retention: DAY, created, by_key: true }
+    Summary { arn: "".into(), retention: DAY, created, by_key: true, at: None }
 }
 
 fn lost(result: Result<(), SourceError>) -> String {

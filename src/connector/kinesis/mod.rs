@@ -18,6 +18,7 @@ mod failure;
 mod fan_out;
 mod intake;
 mod pace;
+mod pin;
 mod place;
 mod poll;
 mod retention;
@@ -28,7 +29,7 @@ mod start;
 mod stream;
 pub mod write;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -38,6 +39,7 @@ use millstream_operators::protocol::State;
 use tokio::time::sleep_until;
 
 use self::discover::Looking;
+use self::pin::Pin;
 use self::place::Place;
 use self::start::Told;
 use self::stream::{Stream, StreamId};
@@ -108,6 +110,19 @@ impl Kinesis {
         self.told.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
+    /// Where the stream stands now.
+    async fn pin(&self, stream: &Stream) -> Result<Pin, SourceError> {
+        let service = stream.summary().await?.at;
+        let here = (self.options.clock)() / 1000;
+        if service.is_none() {
+            tracing::warn!(
+                stream = stream.name(),
+                "the service tells no time, so `latest` begins by this machine's clock"
+            );
+        }
+        Ok(Pin { service: service.unwrap_or(here), here })
+    }
+
     fn stream(&self, split: &SplitInfo) -> Result<(&Arc<Stream>, String), SourceError> {
         let known = split.name.rsplit_once('/').and_then(|(stream, shard)| {
             let stream = self.streams.iter().find(|known| known.name() == stream)?;
@@ -122,8 +137,12 @@ impl Kinesis {
 
 #[async_trait]
 impl Source for Kinesis {
-    fn pins(&self) -> BTreeSet<String> {
-        self.streams.iter().map(|stream| stream.name().to_owned()).collect()
+    async fn pins(&self, known: &BTreeMap<String, String>) -> Result<BTreeMap<String, String>, SourceError> {
+        let mut pins = BTreeMap::new();
+        for stream in self.streams.iter().filter(|stream| !known.contains_key(stream.name())) {
+            pins.insert(stream.name().to_owned(), self.pin(stream).await?.text());
+        }
+        Ok(pins)
     }
 
     fn goes_on_from(&self, log: &State) {

@@ -6,13 +6,13 @@
 use std::collections::BTreeMap;
 use std::sync::{Mutex, PoisonError};
 
-use chrono::DateTime;
 use millstream_operators::Split;
 use millstream_operators::protocol::State;
 use millstream_operators::protocol::state::SplitState;
 
 use super::Start;
 use super::aggregate::HashKeys;
+use super::pin::Pin;
 use super::place::Place;
 use super::stream::Stream;
 use crate::connector::{SourceError, SplitInfo};
@@ -30,8 +30,8 @@ pub(super) enum From {
 /// What the log holds at the start of this process, and which shards it has read to their end since.
 #[derive(Debug)]
 pub(super) struct Told {
-    /// When each stream was first part of the pipeline: milliseconds since 1970, UTC.
-    pub(super) pins: BTreeMap<String, i64>,
+    /// When each stream was first part of the pipeline.
+    pub(super) pins: BTreeMap<String, Pin>,
     pub(super) positions: BTreeMap<Split, SplitState>,
     /// When this process began: milliseconds since 1970, UTC.
     pub(super) began: i64,
@@ -49,9 +49,7 @@ impl Told {
     pub(super) fn read(log: &State, now: i64) -> Self {
         let read = |state: &SplitState| Place::parse(&state.at)?.read;
         let finished = log.positions.iter().filter(|(_, state)| state.done);
-        let pin = |(name, at): (&String, &String)| {
-            Some((name.clone(), DateTime::parse_from_rfc3339(at).ok()?.timestamp_millis()))
-        };
+        let pin = |(name, text): (&String, &String)| Some((name.clone(), Pin::parse(text)?));
         Told {
             pins: log.pins.iter().filter_map(pin).collect(),
             finished: Mutex::new(finished.filter_map(|(split, state)| Some((split.clone(), read(state)?))).collect()),
@@ -96,9 +94,9 @@ impl Starting<'_> {
     pub(super) async fn plan(&self, mut place: Place) -> Result<Plan, SourceError> {
         let beginning = self.beginning();
         if place.sequence.is_none() && place.read.is_none() {
-            let asked_for = match beginning {
-                From::Time(time) => Some(time.max(self.stream.known().await?.created)),
-                _ => None,
+            let asked_for = match self.earliest() {
+                Some(time) => Some(time.max(self.stream.known().await?.created)),
+                None => None,
             };
             place.read = asked_for.max(self.told.last_of(&self.split.parents));
         }
@@ -109,9 +107,23 @@ impl Starting<'_> {
         match self.start {
             Start::TrimHorizon => From::Oldest,
             Start::At(time) => From::Time(time.div_euclid(1000)),
-            // Without a log (a looking command) the present start is the first.
-            Start::Latest => From::Time(self.told.pins.get(self.stream.name()).copied().unwrap_or(self.told.began)),
+            Start::Latest => From::Time(self.pin().service),
         }
+    }
+
+    /// Nothing that `start` asks for arrived before this, by any clock.
+    fn earliest(&self) -> Option<i64> {
+        match self.start {
+            Start::TrimHorizon => None,
+            Start::At(time) => Some(time.div_euclid(1000)),
+            Start::Latest => Some(self.pin().earliest()),
+        }
+    }
+
+    /// When the pipeline first began with the stream. Without a log (a looking command) the present start is the first.
+    fn pin(&self) -> Pin {
+        let now = Pin { service: self.told.began, here: self.told.began };
+        self.told.pins.get(self.stream.name()).copied().unwrap_or(now)
     }
 }
 
@@ -147,7 +159,7 @@ mod tests {
             ..State::default()
         };
         let told = Told::read(&log, 1_000_000);
-        assert_eq!((told.pins["s"], told.began), (1_704_067_200_250, 1000));
+        assert_eq!((told.pins["s"].service, told.began), (1_704_067_200_250, 1000));
         let last = |parents: &[&str]| told.last_of(&parents.iter().map(|name| Split::from(*name)).collect::<Vec<_>>());
         assert_eq!((last(&["s/a", "s/b"]), last(&["s/a"]), last(&["s/c"])), (Some(7000), Some(5000), None));
         told.finished(&"s/c".into(), Some(9500));

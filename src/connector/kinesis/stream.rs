@@ -20,6 +20,7 @@ use tokio::sync::OnceCell;
 use super::aggregate::HashKeys;
 use super::discover::Shard;
 use super::failure::{Failure, Kind};
+use super::pin::ServiceTime;
 use super::start::From;
 use crate::connector::SourceError;
 use crate::connector::aws::{self, Access};
@@ -76,6 +77,8 @@ pub(super) struct Summary {
     pub(super) created: i64,
     /// Whether records lie in the shard that their key says.
     pub(super) by_key: bool,
+    /// When it said so, by its own clock, where it tells: milliseconds since 1970, UTC.
+    pub(super) at: Option<i64>,
 }
 
 /// A stream.
@@ -155,11 +158,13 @@ impl Stream {
     /// What the stream says of itself; an error where it is being made or deleted.
     pub(super) async fn summary(&self) -> Result<Summary, SourceError> {
         let mut pause = Pause::default();
-        let said = loop {
+        let (said, at) = loop {
+            let time = ServiceTime::default();
             let request = self.client.describe_stream_summary();
             let request = request.set_stream_name(self.id.by_name()).set_stream_arn(self.id.arn.clone());
+            let request = request.customize().interceptor(time.clone());
             match request.send().await.map_err(|error| Failure::of(&error)) {
-                Ok(said) => break said.stream_description_summary,
+                Ok(said) => break (said.stream_description_summary, time.heard()),
                 Err(failure) if failure.kind == Kind::Throttled => {
                     pause.wait(&format!("describe {}: {}", self.name(), failure.message)).await;
                 }
@@ -177,6 +182,7 @@ impl Stream {
             arn: said.stream_arn.into(),
             created: millis(&said.stream_creation_timestamp),
             by_key: said.record_distribution_strategy != Some(RecordDistributionStrategy::Auto),
+            at,
         };
         *self.said.lock().unwrap_or_else(PoisonError::into_inner) = Some(summary.clone());
         Ok(summary)

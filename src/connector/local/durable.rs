@@ -10,10 +10,11 @@ use std::path::{Path, PathBuf};
 use std::sync::{PoisonError, RwLock};
 
 use super::failure::Failure;
+use super::leftovers::{Temporary, new_temporary};
 use super::path::{Folder, Kind, new_id};
 
-/// How often a folder is made again that another process clears away at the same time.
-const TRIES: usize = 256;
+/// How often a folder or a file is made again that another process clears away at the same time.
+pub(super) const TRIES: usize = 256;
 
 /// Held alone by whoever clears folders away, and with others by those who make one and write into it. In one process
 /// nobody's folder vanishes so; between processes, of which one is on its way out, trying again is enough.
@@ -58,14 +59,14 @@ pub(super) fn new_file(folder: &Folder, key: &str, kind: Kind) -> Result<(String
 }
 
 /// Writes `bytes` to a temporary file for `key`, synced. It is gone again when that fails.
-pub(super) fn write_temporary(folder: &Folder, key: &str, bytes: &[u8]) -> Result<PathBuf, Failure> {
-    let (_, path, mut file) = new_file(folder, key, Kind::Temporary)?;
-    let written = file.write_all(bytes).and_then(|()| file.sync_all());
+pub(super) fn write_temporary(folder: &Folder, key: &str, bytes: &[u8]) -> Result<Temporary, Failure> {
+    let mut temporary = new_temporary(folder, key)?;
+    let written = temporary.file.write_all(bytes).and_then(|()| temporary.file.sync_all());
     written.map_err(|error| {
-        remove_unfinished(folder, &path);
-        Failure::at(&path)(error)
+        remove_unfinished(folder, &temporary.path);
+        Failure::at(&temporary.path)(error)
     })?;
-    Ok(path)
+    Ok(temporary)
 }
 
 /// Syncs the folder that `path` lies in and all above it, up to the one that holds the root.

@@ -14,6 +14,8 @@ pub(super) enum Failure {
     Missing,
     /// No such staged file.
     NoSuchUpload,
+    /// The parts of a staged file do not make the object.
+    BadParts(String),
     /// The call makes no sense, whatever the folder holds.
     Refused(String),
     /// A file could not be handled, and nothing has changed.
@@ -48,6 +50,7 @@ impl Failure {
         match self {
             Failure::Missing => StoreError::Missing { store, key },
             Failure::NoSuchUpload => StoreError::NoSuchUpload { store, key },
+            Failure::BadParts(message) => StoreError::BadParts { store, key, message },
             Failure::Refused(message) => StoreError::Refused { store, action, key, message },
             Failure::File { path, error } if is_final(error.kind()) => {
                 StoreError::Refused { store, action, key, message: describe(&path, &error) }
@@ -94,7 +97,7 @@ fn way_out(kind: ErrorKind) -> &'static str {
         ErrorKind::NotADirectory => "; a file is where a folder has to be: move it away",
         ErrorKind::IsADirectory => "; a folder is where the file has to be: move it away",
         ErrorKind::InvalidFilename => "; the name is too long for this file system",
-        ErrorKind::Unsupported => "; this file system cannot do it (hard links are needed): choose another",
+        ErrorKind::Unsupported => "; this file system cannot do it: choose another",
         _ => "",
     }
 }

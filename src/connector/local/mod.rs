@@ -6,15 +6,18 @@
 //! <root>/.millstream/staged/<key>.<16 hex digits>.temp    a `create` or `put` under way, or left behind by a dead process
 //! ```
 //!
-//! Owns the [`Store`] over a folder: what each call means in files ([`objects`], [`staged`]), which path a key has
-//! ([`path`]), what has to be synced for a file to survive a power cut ([`durable`]), how a folder is listed ([`walk`]).
+//! Owns the [`Store`] over a folder: what each call means in files ([`objects`], [`staged`]), how a name is given to one of
+//! many ([`exclusive`]), which path a key has ([`path`]), what has to be synced for a file to survive a power cut
+//! ([`durable`]), what dead processes left ([`leftovers`]), how a folder is listed ([`walk`]).
 //! What must stay true: a file appears under its key by one link or one rename, when all its bytes are on disk; whatever
 //! is unfinished lies under `.millstream/staged`, on the same file system, and never ends in `.parquet`; an answer
 //! that a later step relies on is given only when a power cut cannot take it back. Files are read and written on tokio's
 //! blocking threads.
 
 mod durable;
+mod exclusive;
 mod failure;
+mod leftovers;
 mod objects;
 mod path;
 mod staged;
@@ -30,7 +33,7 @@ use futures::stream::BoxStream;
 
 use self::failure::Failure;
 use self::path::Folder;
-use crate::connector::store::{Created, Entry, PartTag, Store, StoreError, Upload};
+use crate::connector::store::{Completed, Created, Entry, PartTag, Store, StoreError, Upload};
 
 /// A store that is a folder. The folder is made by the first write.
 #[derive(Clone, Debug)]
@@ -130,9 +133,10 @@ impl Store for LocalStore {
         self.blocking("sync the upload of", &upload.key, work).await
     }
 
-    async fn complete(&self, upload: &Upload, parts: &[PartTag]) -> Result<(), StoreError> {
+    async fn complete(&self, upload: &Upload, parts: &[PartTag]) -> Result<Completed, StoreError> {
         let (id, parts) = (upload.id.clone(), parts.to_vec());
-        let work = move |folder: &Folder, key: &str| staged::complete(folder, key, &id, &parts);
+        let work =
+            move |folder: &Folder, key: &str| staged::complete(folder, key, &id, &parts).map(|()| Completed::default());
         self.blocking("complete the upload of", &upload.key, work).await
     }
 
@@ -144,6 +148,10 @@ impl Store for LocalStore {
 
     async fn uploads(&self, prefix: &str) -> Result<Vec<Upload>, StoreError> {
         self.blocking("list the uploads of", prefix, staged::uploads).await
+    }
+
+    async fn remove_leftovers(&self) -> Result<usize, StoreError> {
+        self.blocking("clear away the leftovers of", "", |folder, _| leftovers::remove(folder)).await
     }
 }
 

@@ -10,7 +10,8 @@ use std::path::Path;
 
 use bytes::Bytes;
 
-use super::durable::{clear_empty, make_folder, remove_unfinished, sync_parents, with_parent, write_temporary};
+use super::durable::{TRIES, remove_unfinished, sync_parents, with_parent, write_temporary};
+use super::exclusive::name_exclusively;
 use super::failure::Failure;
 use super::path::{Folder, STAGED};
 use super::walk::walk;
@@ -21,37 +22,36 @@ const PIECE: u64 = 1 << 20;
 
 pub(super) fn create(folder: &Folder, key: &str, bytes: &[u8]) -> Result<Created, Failure> {
     let path = folder.object(key)?;
-    let temporary = write_temporary(folder, key, bytes)?;
-    let linked = link(&temporary, &path);
-    remove_unfinished(folder, &temporary);
-    let created = linked?;
+    let created = with_temporary(folder, key, bytes, |temporary| name_exclusively(temporary, &path))?;
     // Who is told that the object exists builds on it, also when it was another process that made it and was then killed.
     sync_parents(folder, &path).map_err(Failure::after(&path))?;
     Ok(created)
 }
 
-/// The one decision: a hard link is made by one of any number of processes.
-fn link(temporary: &Path, path: &Path) -> Result<Created, Failure> {
-    if let Some(parent) = path.parent() {
-        make_folder(parent).map_err(Failure::at(parent))?;
-    }
-    match fs::hard_link(temporary, path) {
-        Ok(()) => Ok(Created::New),
-        Err(error) if error.kind() == ErrorKind::AlreadyExists => Ok(Created::Exists),
-        Err(error) => Err(Failure::at(path)(error)),
-    }
-}
-
 pub(super) fn put(folder: &Folder, key: &str, bytes: &[u8]) -> Result<(), Failure> {
     let path = folder.object(key)?;
-    let temporary = write_temporary(folder, key, bytes)?;
-    let renamed = move_to(&temporary, &path).map_err(Failure::at(&path));
-    if renamed.is_err() {
-        remove_unfinished(folder, &temporary);
-    }
-    renamed?;
-    clear_empty(folder, &temporary);
+    with_temporary(folder, key, bytes, |temporary| move_to(temporary, &path).map_err(Failure::at(&path)))?;
     sync_parents(folder, &path).map_err(Failure::after(&path))
+}
+
+/// Gives a new temporary file that holds `bytes` a name by `work`, and takes away what is left of it. A start that clears
+/// away leftovers can take a file before its writer has locked it; then there is another.
+fn with_temporary<T>(
+    folder: &Folder,
+    key: &str,
+    bytes: &[u8],
+    work: impl Fn(&Path) -> Result<T, Failure>,
+) -> Result<T, Failure> {
+    for _ in 0..TRIES {
+        let temporary = write_temporary(folder, key, bytes)?;
+        let done = work(&temporary.path);
+        let was_taken = done.is_err() && !temporary.path.exists();
+        remove_unfinished(folder, &temporary.path);
+        if !was_taken {
+            return done;
+        }
+    }
+    Err(Failure::Stopped("its temporary file vanished again and again".to_owned()))
 }
 
 /// Renames a finished file to its key. [`ErrorKind::NotFound`] means that there is no such file.

@@ -62,27 +62,38 @@ pub(super) fn split_unfinished(path: &str) -> Option<(&str, &str)> {
 }
 
 /// What an unfinished file is for.
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Kind {
     Upload,
     Temporary,
 }
 
+impl Kind {
+    fn ending(self) -> &'static str {
+        match self {
+            Kind::Upload => "part",
+            Kind::Temporary => "temp",
+        }
+    }
+
+    /// The kind in an id.
+    pub(super) fn of(id: &str) -> Option<Kind> {
+        let (_, ending) = id.rsplit_once('.')?;
+        [Kind::Upload, Kind::Temporary].into_iter().find(|kind| kind.ending() == ending)
+    }
+}
+
 /// A new id. Drawn at random, because a process in a container has the same number after each start.
 pub(super) fn new_id(kind: Kind) -> String {
-    let kind = match kind {
-        Kind::Upload => "part",
-        Kind::Temporary => "temp",
-    };
     // A hasher that is seeded by the system is the randomness that std has; a clash would be refused by the file system.
     let number = RandomState::new().hash_one(std::process::id());
-    format!("{number:016x}.{kind}")
+    format!("{number:016x}.{}", kind.ending())
 }
 
 fn is_id(id: &str) -> bool {
-    let Some((number, kind)) = id.split_once('.') else { return false };
+    let Some((number, _)) = id.split_once('.').filter(|_| Kind::of(id).is_some()) else { return false };
     let is_hex = number.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'));
-    number.len() == 16 && is_hex && matches!(kind, "part" | "temp")
+    number.len() == 16 && is_hex && id.len() == "0123456789abcdef.part".len()
 }
 
 /// Refuses a key that is no plain path downwards.

@@ -13,6 +13,7 @@ use std::sync::{Mutex, PoisonError};
 
 use super::durable::{clear_empty, new_file, remove_unfinished, sync_parents};
 use super::failure::Failure;
+use super::leftovers::new_temporary;
 use super::objects::{is_missing, move_to};
 use super::path::{Folder, Kind, split_unfinished};
 use super::walk::walk;
@@ -64,9 +65,9 @@ pub(super) fn complete(folder: &Folder, key: &str, id: &str, parts: &[PartTag]) 
     let target = folder.object(key)?;
     let staged = folder.unfinished(key, id)?;
     let moved = in_order(folder, key, &staged, parts).and_then(|ready| {
-        move_to(&ready, &target).map_err(gone(&target))?;
+        move_to(&ready.path, &target).map_err(gone(&target))?;
         remove_unfinished(folder, &staged);
-        clear_empty(folder, &ready);
+        clear_empty(folder, &ready.path);
         Ok(())
     });
     match moved {
@@ -80,24 +81,31 @@ pub(super) fn complete(folder: &Folder, key: &str, id: &str, parts: &[PartTag]) 
     }
 }
 
-/// The path of a synced file that holds the parts in order and nothing else: the staged one if it does, or else a copy.
-fn in_order(folder: &Folder, key: &str, staged: &Path, parts: &[PartTag]) -> Result<PathBuf, Failure> {
+/// A synced file that holds the parts of an upload in order and nothing else.
+struct Ready {
+    path: PathBuf,
+    /// Of a temporary file, until it has its name.
+    _lock: Option<File>,
+}
+
+/// The staged file if its parts are in order, or else a copy.
+fn in_order(folder: &Folder, key: &str, staged: &Path, parts: &[PartTag]) -> Result<Ready, Failure> {
     let mut file = open(staged)?;
     let spans = spans(parts)?;
     let size = file.metadata().map_err(Failure::at(staged))?.len();
     if let Some(lost) = spans.iter().find(|span| span.start + span.size > size) {
-        return Err(Failure::Refused(format!("the staged file has {size} bytes and lacks the part {}", lost.tag().0)));
+        return Err(Failure::BadParts(format!("the staged file has {size} bytes and lacks the part {}", lost.tag().0)));
     }
     if are_the_file(&spans, size) {
         file.sync_all().map_err(Failure::at(staged))?;
-        return Ok(staged.to_owned());
+        return Ok(Ready { path: staged.to_owned(), _lock: None });
     }
-    let (_, path, copy) = new_file(folder, key, Kind::Temporary)?;
-    copy_spans(&mut file, &spans, copy).map_err(|error| {
-        remove_unfinished(folder, &path);
-        Failure::at(&path)(error)
+    let copy = new_temporary(folder, key)?;
+    copy_spans(&mut file, &spans, &copy.file).map_err(|error| {
+        remove_unfinished(folder, &copy.path);
+        Failure::at(&copy.path)(error)
     })?;
-    Ok(path)
+    Ok(Ready { path: copy.path, _lock: Some(copy.file) })
 }
 
 fn are_the_file(spans: &[Span], size: u64) -> bool {
@@ -105,7 +113,7 @@ fn are_the_file(spans: &[Span], size: u64) -> bool {
     spans.iter().all(|span| std::mem::replace(&mut end, span.start + span.size) == span.start) && end == size
 }
 
-fn copy_spans(file: &mut File, spans: &[Span], mut copy: File) -> io::Result<()> {
+fn copy_spans(file: &mut File, spans: &[Span], mut copy: &File) -> io::Result<()> {
     for span in spans {
         file.seek(SeekFrom::Start(span.start))?;
         let copied = io::copy(&mut file.by_ref().take(span.size), &mut copy)?;
@@ -131,7 +139,7 @@ pub(super) fn abort(folder: &Folder, key: &str, id: &str) -> Result<(), Failure>
 pub(super) fn uploads(folder: &Folder, prefix: &str) -> Result<Vec<Upload>, Failure> {
     let found = walk(folder.staged(), prefix, None)?;
     let named = found.iter().filter_map(|found| split_unfinished(&found.key));
-    let matching = named.filter(|(key, _)| key.starts_with(prefix));
+    let matching = named.filter(|(key, id)| key.starts_with(prefix) && Kind::of(id) == Some(Kind::Upload));
     let mut uploads: Vec<Upload> =
         matching.map(|(key, id)| Upload { key: key.to_owned(), id: id.to_owned() }).collect();
     uploads.sort_unstable();
@@ -161,7 +169,7 @@ fn spans(parts: &[PartTag]) -> Result<Vec<Span>, Failure> {
     if parts.is_empty() {
         return Err(Failure::Refused("an upload needs at least one part".to_owned()));
     }
-    let read = |tag| Span::parse(tag).ok_or_else(|| Failure::Refused(format!("{:?} is no tag of a part", tag.0)));
+    let read = |tag| Span::parse(tag).ok_or_else(|| Failure::BadParts(format!("{:?} is no tag of a part", tag.0)));
     parts.iter().map(read).collect()
 }
 

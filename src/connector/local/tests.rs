@@ -90,19 +90,80 @@ fn uploads_to_one_new_folder_do_not_lose_each_other() {
     }
 }
 
-/// Catches a temporary file that nobody ever takes away: a process was killed between writing and linking it.
+/// Catches a temporary file that nobody ever takes away: a process was killed between writing and linking it. And one
+/// that is taken away from a live process, of this pipeline or of another in the same folder.
 #[tokio::test]
-async fn what_a_dead_process_left_is_listed_and_aborted() {
+async fn what_a_dead_process_left_is_removed_and_nothing_of_a_live_one() {
     let root = tempfile::tempdir().unwrap();
     let store = LocalStore::new(root.path());
     let key = ".millstream/commits/7.json";
-    durable::write_temporary(&store.folder, key, b"half a commit").unwrap();
+    // A closed file is what a process leaves that was killed.
+    drop(durable::write_temporary(&store.folder, key, b"half a commit").unwrap());
+    let live = durable::write_temporary(&store.folder, key, b"a commit under way").unwrap();
+    let upload = store.begin("day=1/a.parquet").await.unwrap();
     assert_eq!(store.list("").await.unwrap(), []);
-    let left = store.uploads("").await.unwrap();
-    assert_eq!(left.iter().map(|upload| upload.key.as_str()).collect::<Vec<_>>(), [key]);
-    store.abort(&left[0]).await.unwrap();
-    assert!(store.uploads("").await.unwrap().is_empty());
+    assert_eq!(store.uploads("").await.unwrap(), std::slice::from_ref(&upload));
+    for removed in [1, 0] {
+        assert_eq!(store.remove_leftovers().await.unwrap(), removed);
+        assert!(live.path.exists());
+        assert_eq!(store.uploads("").await.unwrap(), std::slice::from_ref(&upload));
+    }
+    drop(live);
+    assert_eq!(store.remove_leftovers().await.unwrap(), 1);
+    store.abort(&upload).await.unwrap();
+    assert_eq!(everything(root.path()), [".millstream", STAGED].iter().map(|path| root.path().join(path)).collect());
     assert_eq!(store.create(key, "{}".into()).await.unwrap(), Created::New);
+}
+
+/// Catches a commit that fails, or is made twice, because a neighbour starts at the same moment and clears away.
+#[test]
+fn creating_and_clearing_away_do_not_disturb_each_other() {
+    let root = tempfile::tempdir().unwrap();
+    let folder = LocalStore::new(root.path()).folder;
+    let (done, creators) = (std::sync::atomic::AtomicBool::new(false), 3);
+    let ordering = std::sync::atomic::Ordering::SeqCst;
+    let create = |creator: usize| {
+        for n in 0..400 {
+            let key = format!("{}/{creator}-{n}", n % 5);
+            assert_eq!(objects::create(&folder, &key, b"{}").unwrap(), Created::New);
+            objects::put(&folder, &key, b"[]").unwrap();
+        }
+    };
+    std::thread::scope(|scope| {
+        let clearing = scope.spawn(|| {
+            while !done.load(ordering) {
+                leftovers::remove(&folder).unwrap();
+            }
+        });
+        let creating: Vec<_> = (0..creators).map(|creator| scope.spawn(move || create(creator))).collect();
+        creating.into_iter().for_each(|one| one.join().unwrap());
+        done.store(true, ordering);
+        clearing.join().unwrap();
+    });
+    assert_eq!(objects::list(&folder, "").unwrap().len(), creators * 400);
+    assert_eq!(leftovers::remove(&folder).unwrap(), 0);
+}
+
+/// Catches two winners on a file system without hard links, where a rename takes the place of the link.
+#[test]
+fn one_of_many_exclusive_renames_wins() {
+    let root = tempfile::tempdir().unwrap();
+    for round in 0..100 {
+        let (target, start) = (root.path().join(format!("{round}.json")), std::sync::Barrier::new(4));
+        let race = |racer: usize| {
+            let temporary = root.path().join(format!("{round}-{racer}.temp"));
+            fs::write(&temporary, racer.to_string()).unwrap();
+            start.wait();
+            exclusive::rename_exclusively(&temporary, &target).unwrap()
+        };
+        let created: Vec<_> = std::thread::scope(|scope| {
+            let racing: Vec<_> = (0..4).map(|racer| scope.spawn(move || race(racer))).collect();
+            racing.into_iter().map(|racer| racer.join().unwrap()).collect()
+        });
+        let winners: Vec<_> = (0..4).filter(|racer| created[*racer] == Created::New).collect();
+        let [winner] = winners.as_slice() else { panic!("winners: {winners:?}") };
+        assert_eq!(fs::read_to_string(&target).unwrap(), winner.to_string());
+    }
 }
 
 /// Catches looking at a pipeline that never ran making folders where it would run.
@@ -129,7 +190,7 @@ async fn a_file_in_the_way_is_named() {
     for answer in [
         store.put("day/a", "1".into()).await.map(drop),
         store.create("day/a", "1".into()).await.map(drop),
-        store.complete(&upload, &[tag]).await,
+        store.complete(&upload, &[tag]).await.map(drop),
     ] {
         let Err(refused @ StoreError::Refused { .. }) = answer else { panic!("{answer:?}") };
         assert!(refused.to_string().contains(&root.path().join("day").display().to_string()), "{refused}");
@@ -149,6 +210,6 @@ async fn an_upload_that_lost_bytes_is_not_completed() {
     let tag = store.put_part(&upload, 1, "bytes".into()).await.unwrap();
     let staged = store.folder.unfinished("a", &upload.id).unwrap();
     fs::write(&staged, "byt").unwrap();
-    assert!(matches!(store.complete(&upload, &[tag]).await, Err(StoreError::Refused { .. })));
+    assert!(matches!(store.complete(&upload, &[tag]).await, Err(StoreError::BadParts { .. })));
     assert_eq!(store.get("a").await.unwrap(), None);
 }

@@ -3,9 +3,9 @@
 //! Owns the walk. What must stay true: it goes into no folder that cannot hold a match, and what vanishes meanwhile is left
 //! out. Links to files are followed; links to folders are not, for they may lead in circles.
 
-use std::fs::{self, DirEntry, Metadata};
+use std::fs::{self, DirEntry, Metadata, ReadDir};
 use std::io::{self, ErrorKind};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use super::failure::Failure;
 
@@ -22,7 +22,8 @@ pub(super) fn walk(base: &Path, prefix: &str, except: Option<&str>) -> Result<Ve
     while let Some(folder) = folders.pop() {
         let path = base.join(&folder);
         let entries = entries(&path).map_err(Failure::at(&path))?;
-        for entry in entries {
+        for entry in entries.into_iter().flatten() {
+            let entry = entry.map_err(Failure::at(&path))?;
             // A name that is not UTF-8 was not written by a store.
             let Ok(name) = entry.file_name().into_string() else { continue };
             let key = format!("{folder}{name}");
@@ -51,11 +52,11 @@ fn first_folder(prefix: &str) -> Option<String> {
     is_plain.then(|| format!("{folder}/"))
 }
 
-/// What lies in a folder; nothing where there is no such folder.
-fn entries(path: &PathBuf) -> io::Result<Vec<DirEntry>> {
+/// What lies in a folder, as it is read; `None` where there is no such folder.
+fn entries(path: &Path) -> io::Result<Option<ReadDir>> {
     match fs::read_dir(path) {
-        Ok(entries) => entries.collect(),
-        Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => Ok(Vec::new()),
+        Ok(entries) => Ok(Some(entries)),
+        Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => Ok(None),
         Err(error) => Err(error),
     }
 }

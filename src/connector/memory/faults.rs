@@ -92,6 +92,13 @@ pub enum Fate {
     SlowAnswer(Duration),
     /// A listing without what was made within this time.
     Stale(Duration),
+    /// It does not happen, and the answer says that it never will ([`crate::connector::StoreError::Refused`]). Nobody
+    /// tries again, so that once is enough to end a run.
+    Refused,
+    /// Of `Complete`: it happens and is answered, and for this time nobody sees the object.
+    Unseen(Duration),
+    /// The same, and no answer comes: the upload is not known any more, and for a while the object is not to be seen.
+    UnseenUnclear(Duration),
 }
 
 /// A [`Fate`] without its numbers, and the two ways to die: what is counted.
@@ -104,12 +111,16 @@ pub enum Kind {
     Slow,
     SlowAnswer,
     Stale,
+    Refused,
+    Unseen,
+    UnseenUnclear,
     KilledBefore,
     KilledAfter,
 }
 
 impl Kind {
-    /// Every kind of fault that can befall an operation.
+    /// Every kind of fault that can befall an operation and that a run gets over, or that a start gets over after a death.
+    /// [`Kind::Refused`], which befalls all of them, is not among these: a run ends of it.
     pub fn of(operation: Operation) -> Vec<Kind> {
         let mut kinds = vec![Kind::Fails, Kind::Slow, Kind::SlowAnswer, Kind::KilledBefore, Kind::KilledAfter];
         if operation.writes() {
@@ -118,6 +129,7 @@ impl Kind {
         match operation {
             Operation::Read => kinds.push(Kind::LostAnswer),
             Operation::List | Operation::Uploads => kinds.push(Kind::Stale),
+            Operation::Complete => kinds.extend([Kind::Unseen, Kind::UnseenUnclear]),
             _ => {}
         }
         kinds
@@ -136,15 +148,18 @@ impl Fate {
             Fate::Slow(_) => Some(Kind::Slow),
             Fate::SlowAnswer(_) => Some(Kind::SlowAnswer),
             Fate::Stale(_) => Some(Kind::Stale),
+            Fate::Refused => Some(Kind::Refused),
+            Fate::Unseen(_) => Some(Kind::Unseen),
+            Fate::UnseenUnclear(_) => Some(Kind::UnseenUnclear),
         }
     }
 
     /// The same where it makes sense for the operation. A reading call whose answer is lost simply failed; what is no
-    /// listing cannot be stale.
+    /// listing cannot be stale, what makes no object cannot hide one.
     fn fit(self, operation: Operation) -> Fate {
         match self.kind() {
-            Some(kind) if Kind::of(operation).contains(&kind) => self,
-            None | Some(Kind::Stale) => Fate::Works,
+            Some(kind) if kind == Kind::Refused || Kind::of(operation).contains(&kind) => self,
+            None | Some(Kind::Stale | Kind::Unseen | Kind::UnseenUnclear) => Fate::Works,
             Some(_) => Fate::Fails,
         }
     }
@@ -167,7 +182,12 @@ impl Counters {
         }
     }
 
-    /// Every fault that could have befallen one of `operations` and never did.
+    /// Every one of `operations` that was never refused.
+    pub fn never_refused(&self, operations: &[Operation]) -> Vec<Operation> {
+        operations.iter().copied().filter(|&operation| self.get(operation, Kind::Refused) == 0).collect()
+    }
+
+    /// Every fault of [`Kind::of`] that could have befallen one of `operations` and never did.
     pub fn never(&self, operations: &[Operation]) -> Vec<(Operation, Kind)> {
         let possible =
             operations.iter().flat_map(|&operation| Kind::of(operation).into_iter().map(move |k| (operation, k)));
@@ -185,7 +205,10 @@ pub struct Chance {
     pub slow: u32,
     pub slow_answer: u32,
     pub stale: u32,
-    /// The longest that something slow, late or stale takes.
+    pub unseen: u32,
+    pub unseen_unclear: u32,
+    pub refused: u32,
+    /// The longest that something slow, late, stale or unseen takes.
     pub longest: Duration,
 }
 
@@ -199,13 +222,28 @@ impl Chance {
         slow: 0,
         slow_answer: 0,
         stale: 0,
+        unseen: 0,
+        unseen_unclear: 0,
+        refused: 0,
         longest: Duration::from_secs(1),
     };
 
-    /// Each fault befalls this many calls of a thousand.
+    /// Each fault that a run gets over befalls this many calls of a thousand; none is refused.
     pub fn each(thousandths: u32, longest: Duration) -> Chance {
         let n = thousandths;
-        Chance { fails: n, lost_answer: n, lost_request: n, late: n, slow: n, slow_answer: n, stale: n, longest }
+        Chance {
+            fails: n,
+            lost_answer: n,
+            lost_request: n,
+            late: n,
+            slow: n,
+            slow_answer: n,
+            stale: n,
+            unseen: n,
+            unseen_unclear: n,
+            refused: 0,
+            longest,
+        }
     }
 
     /// Draws the fate of a call.
@@ -222,6 +260,9 @@ impl Chance {
             (self.slow, Fate::Slow(time)),
             (self.slow_answer, Fate::SlowAnswer(time)),
             (self.stale, Fate::Stale(time)),
+            (self.unseen, Fate::Unseen(time)),
+            (self.unseen_unclear, Fate::UnseenUnclear(time)),
+            (self.refused, Fate::Refused),
         ];
         for (chance, fate) in fates {
             if left < chance {
@@ -246,6 +287,8 @@ struct Seen {
     counters: Counters,
     /// What was made of late and when, oldest first: keys, and ids of uploads.
     made: VecDeque<(Instant, String)>,
+    /// Objects that nobody sees yet, by store and key, and until when.
+    unseen: BTreeMap<(String, String), Instant>,
 }
 
 /// How many of the newest names are remembered for stale listings.
@@ -301,6 +344,19 @@ impl Faults {
         let seen = self.seen();
         let young = seen.made.iter().rev().take_while(|(at, _)| now.duration_since(*at) <= age);
         young.into_iter().any(|(_, made)| made == name)
+    }
+
+    /// From now on and for `time` nobody sees the object under `key`.
+    pub(super) fn hide(&self, store: &str, key: &str, time: Duration) {
+        self.seen().unseen.insert((store.to_owned(), key.to_owned()), Instant::now() + time);
+    }
+
+    /// Whether nobody sees the object under `key` yet.
+    pub(super) fn is_unseen(&self, store: &str, key: &str) -> bool {
+        let now = Instant::now();
+        let mut seen = self.seen();
+        seen.unseen.retain(|_, until| *until > now);
+        seen.unseen.contains_key(&(store.to_owned(), key.to_owned()))
     }
 
     fn seen(&self) -> std::sync::MutexGuard<'_, Seen> {

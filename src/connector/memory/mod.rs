@@ -3,6 +3,7 @@
 //! Both keep every promise of their traits; what goes wrong around a real store is added by [`unreliable`].
 
 pub mod faults;
+mod process;
 pub mod source;
 pub mod store;
 pub mod unreliable;

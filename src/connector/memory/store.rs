@@ -13,7 +13,7 @@ use crc_fast::CrcAlgorithm;
 use futures::StreamExt;
 use futures::stream::BoxStream;
 
-use crate::connector::store::{Created, Entry, PartTag, Store, StoreError, Upload};
+use crate::connector::store::{Completed, Created, Entry, PartTag, Store, StoreError, Upload};
 
 /// The size of the pieces in which [`Store::read`] hands an object out.
 const PIECE: usize = 64 << 10;
@@ -99,13 +99,10 @@ impl MemoryStore {
         StoreError::NoSuchUpload { store: self.name.to_string(), key: upload.key.clone() }
     }
 
-    fn refused(&self, action: &'static str, key: &str, message: String) -> StoreError {
-        StoreError::Refused { store: self.name.to_string(), action, key: key.to_owned(), message }
-    }
-
     /// Puts the parts together as the tags say; every complaint of S3 about them is made here too.
     fn join(&self, upload: &Upload, held: &Parts, tags: &[PartTag]) -> Result<Bytes, StoreError> {
-        let refuse = |message: String| Err(self.refused("complete the upload of", &upload.key, message));
+        let (store, key) = (self.name.to_string(), upload.key.clone());
+        let refuse = |message: String| Err(StoreError::BadParts { store, key, message });
         if tags.is_empty() {
             return refuse("an upload needs at least one part".to_owned());
         }
@@ -195,14 +192,14 @@ impl Store for MemoryStore {
         Ok(tag)
     }
 
-    async fn complete(&self, upload: &Upload, parts: &[PartTag]) -> Result<(), StoreError> {
+    async fn complete(&self, upload: &Upload, parts: &[PartTag]) -> Result<Completed, StoreError> {
         let mut state = self.lock();
         let held = state.uploads.get(&upload.id).ok_or_else(|| self.no_such_upload(upload))?;
         let whole = self.join(upload, held, parts)?;
-        let key = held.key.clone();
+        let (key, crc) = (held.key.clone(), crc(&whole));
         state.uploads.remove(&upload.id);
         state.write(&key, whole);
-        Ok(())
+        Ok(Completed { crc: Some(crc) })
     }
 
     async fn abort(&self, upload: &Upload) -> Result<(), StoreError> {

@@ -6,70 +6,23 @@
 //! that a paused clock makes a whole world repeatable. Only [`Fate::Late`] outlives its process, as a packet does.
 
 use std::future::Future;
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use async_trait::async_trait;
 use bytes::Bytes;
 use futures::StreamExt;
 use futures::stream::BoxStream;
-use tokio::sync::Notify;
 
 use super::faults::{Call, Fate, Faults, Kind, Operation, When};
-use crate::connector::store::{Created, Entry, PartTag, Store, StoreError, Upload};
-
-/// Decides at a step of a call whether the process dies there.
-pub type Halt = dyn Fn(&Call<'_>, When) -> bool + Send + Sync;
+use super::process::{Process, State};
+use crate::connector::store::{Completed, Created, Entry, PartTag, Store, StoreError, Upload};
 
 /// One process's view of a store, weather included.
 pub struct Unreliable {
     inner: Arc<dyn Store>,
     faults: Arc<Faults>,
     process: Arc<Process>,
-}
-
-/// The process that looks at one or more stores.
-#[derive(Default)]
-struct Process {
-    halt: Option<Box<Halt>>,
-    calls: AtomicU64,
-    state: Mutex<State>,
-    /// Wakes in the order of waiting. A watch channel wakes in an order that it draws by itself, and not from the seed.
-    turned: Notify,
-}
-
-/// How a process is.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-enum State {
-    #[default]
-    Running,
-    /// It does nothing for now, as after SIGSTOP.
-    Frozen,
-    Dead,
-}
-
-impl Process {
-    fn state(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn turn(&self, next: impl FnOnce(State) -> State) {
-        {
-            let mut state = self.state();
-            *state = next(*state);
-        }
-        self.turned.notify_waiters();
-    }
-
-    async fn until(&self, wanted: State) {
-        loop {
-            let turned = self.turned.notified();
-            if *self.state() == wanted {
-                return;
-            }
-            turned.await;
-        }
-    }
 }
 
 impl Unreliable {
@@ -85,7 +38,7 @@ impl Unreliable {
 
     /// The same, asking `halt` before and after what each call does; an answer of `true` kills the process on the spot.
     pub fn with_halt(mut self, halt: impl Fn(&Call<'_>, When) -> bool + Send + Sync + 'static) -> Self {
-        self.process = Arc::new(Process { halt: Some(Box::new(halt)), ..Process::default() });
+        self.process = Arc::new(Process::with_halt(Box::new(halt)));
         self
     }
 
@@ -166,11 +119,12 @@ impl Unreliable {
         deed: impl Future<Output = Result<T, StoreError>> + Send + 'static,
     ) -> Result<T, StoreError> {
         match fate {
-            Fate::Works | Fate::Stale(_) => deed.await,
+            Fate::Works | Fate::Stale(_) | Fate::Unseen(_) => deed.await,
             Fate::Fails => Err(self.unavailable(call)),
+            Fate::Refused => Err(self.refused(call)),
             Fate::LostRequest => Err(self.unclear(call)),
             Fate::LostAnswer if call.operation == Operation::Read => deed.await,
-            Fate::LostAnswer => {
+            Fate::LostAnswer | Fate::UnseenUnclear(_) => {
                 // Whatever it was, the answer is lost with it.
                 let _ = deed.await;
                 Err(self.unclear(call))
@@ -199,6 +153,12 @@ impl Unreliable {
         let message = format!("call {} was made to fail by the test", call.number);
         let (store, key) = (self.name().to_owned(), call.key.to_owned());
         StoreError::Unavailable { store, action: action(call.operation), key, message }
+    }
+
+    fn refused(&self, call: &Call<'_>) -> StoreError {
+        let message = format!("call {} was refused by the test", call.number);
+        let (store, key) = (self.name().to_owned(), call.key.to_owned());
+        StoreError::Refused { store, action: action(call.operation), key, message }
     }
 
     fn unclear(&self, call: &Call<'_>) -> StoreError {
@@ -245,17 +205,25 @@ impl Store for Unreliable {
     }
 
     async fn get(&self, key: &str) -> Result<Option<Bytes>, StoreError> {
-        let (inner, at) = (self.inner.clone(), key.to_owned());
-        self.call(Operation::Get, key, async move { inner.get(&at).await }).await
+        let (inner, faults, at) = (self.inner.clone(), self.faults.clone(), key.to_owned());
+        let deed = async move {
+            let found = inner.get(&at).await?;
+            Ok(found.filter(|_| !faults.is_unseen(inner.name(), &at)))
+        };
+        self.call(Operation::Get, key, deed).await
     }
 
     async fn get_range(&self, key: &str, offset: u64, length: u64) -> Result<Bytes, StoreError> {
-        let (inner, at) = (self.inner.clone(), key.to_owned());
-        self.call(Operation::GetRange, key, async move { inner.get_range(&at, offset, length).await }).await
+        let (inner, faults, at) = (self.inner.clone(), self.faults.clone(), key.to_owned());
+        let deed = async move {
+            visible(&*inner, &faults, &at)?;
+            inner.get_range(&at, offset, length).await
+        };
+        self.call(Operation::GetRange, key, deed).await
     }
 
     async fn read(&self, key: &str, offset: u64) -> Result<BoxStream<'static, Result<Bytes, StoreError>>, StoreError> {
-        let (inner, at) = (self.inner.clone(), key.to_owned());
+        let (inner, faults, at) = (self.inner.clone(), self.faults.clone(), key.to_owned());
         let broken = StoreError::Unavailable {
             store: self.name().to_owned(),
             action: action(Operation::Read),
@@ -263,6 +231,7 @@ impl Store for Unreliable {
             message: "the stream was broken off by the test".to_owned(),
         };
         let deed = |fate| async move {
+            visible(&*inner, &faults, &at)?;
             let whole = inner.read(&at, offset).await?;
             if fate != Fate::LostAnswer {
                 return Ok(whole);
@@ -273,14 +242,19 @@ impl Store for Unreliable {
     }
 
     async fn look(&self, key: &str) -> Result<Option<Entry>, StoreError> {
-        let (inner, at) = (self.inner.clone(), key.to_owned());
-        self.call(Operation::Look, key, async move { inner.look(&at).await }).await
+        let (inner, faults, at) = (self.inner.clone(), self.faults.clone(), key.to_owned());
+        let deed = async move {
+            let found = inner.look(&at).await?;
+            Ok(found.filter(|_| !faults.is_unseen(inner.name(), &at)))
+        };
+        self.call(Operation::Look, key, deed).await
     }
 
     async fn list(&self, prefix: &str) -> Result<Vec<Entry>, StoreError> {
         let (inner, faults, at) = (self.inner.clone(), self.faults.clone(), prefix.to_owned());
         let deed = |fate| async move {
             let mut entries = inner.list(&at).await?;
+            entries.retain(|entry| !faults.is_unseen(inner.name(), &entry.key));
             if let Fate::Stale(age) = fate {
                 entries.retain(|entry| !faults.is_new(&entry.key, age));
             }
@@ -318,17 +292,24 @@ impl Store for Unreliable {
         self.inner.settle(upload).await
     }
 
-    async fn complete(&self, upload: &Upload, parts: &[PartTag]) -> Result<(), StoreError> {
+    async fn complete(&self, upload: &Upload, parts: &[PartTag]) -> Result<Completed, StoreError> {
         let (inner, faults, of, parts) = (self.inner.clone(), self.faults.clone(), upload.clone(), parts.to_vec());
-        let deed = async move {
+        let deed = |fate| async move {
             let is_new = inner.look(&of.key).await?.is_none();
-            inner.complete(&of, &parts).await?;
+            let completed = inner.complete(&of, &parts).await?;
             if is_new {
                 faults.made(&of.key);
             }
-            Ok(())
+            match fate {
+                // What was seen once does not vanish.
+                Fate::Unseen(time) | Fate::UnseenUnclear(time) if is_new => {
+                    faults.hide(inner.name(), &of.key, time);
+                    Ok(Completed::default())
+                }
+                _ => Ok(completed),
+            }
         };
-        self.call(Operation::Complete, &upload.key, deed).await
+        self.decided(Operation::Complete, &upload.key, deed).await
     }
 
     async fn abort(&self, upload: &Upload) -> Result<(), StoreError> {
@@ -348,8 +329,21 @@ impl Store for Unreliable {
         self.decided(Operation::Uploads, prefix, deed).await
     }
 
+    /// Not a call that fails here: in memory nothing is left over.
+    async fn remove_leftovers(&self) -> Result<usize, StoreError> {
+        self.inner.remove_leftovers().await
+    }
+
     async fn warnings(&self) -> Vec<String> {
         self.inner.warnings().await
+    }
+}
+
+/// Fails where nobody sees the object yet.
+fn visible(store: &dyn Store, faults: &Faults, key: &str) -> Result<(), StoreError> {
+    match faults.is_unseen(store.name(), key) {
+        true => Err(StoreError::Missing { store: store.name().to_owned(), key: key.to_owned() }),
+        false => Ok(()),
     }
 }
 

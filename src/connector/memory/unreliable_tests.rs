@@ -32,6 +32,9 @@ async fn a_fate_says_whether_a_write_happens_and_whether_it_is_told() {
         (Fate::Slow(SECOND), true, true),
         (Fate::SlowAnswer(SECOND), true, true),
         (Fate::Stale(SECOND), true, true),
+        (Fate::Refused, false, false),
+        (Fate::Unseen(SECOND), true, true),
+        (Fate::UnseenUnclear(SECOND), true, true),
     ] {
         let (base, store) = doomed(fate);
         let answer = store.create("a", "x".into()).await;
@@ -40,7 +43,9 @@ async fn a_fate_says_whether_a_write_happens_and_whether_it_is_told() {
         let lost = matches!(fate, Fate::LostAnswer | Fate::LostRequest);
         assert_eq!(is_unclear(&answer), lost, "{fate:?}");
         let counted = fate.kind().map_or(0, |kind| store.faults.counters().get(Operation::Create, kind));
-        assert_eq!(counted, u64::from(!matches!(fate, Fate::Works | Fate::Stale(_))), "{fate:?}");
+        // What makes no sense for a create works, and is not counted.
+        let works = matches!(fate, Fate::Works | Fate::Stale(_) | Fate::Unseen(_) | Fate::UnseenUnclear(_));
+        assert_eq!(counted, u64::from(!works), "{fate:?}");
     }
 }
 
@@ -124,6 +129,55 @@ async fn a_call_under_way_dies_with_its_process() {
     store.kill();
     assert!(timeout(10 * SECOND, call).await.is_err(), "it was answered");
     assert!(base.objects().is_empty());
+}
+
+/// Every operation is refused once and not again: nothing has happened, and the same call then goes through.
+#[tokio::test(start_paused = true)]
+async fn what_was_refused_once_goes_through_the_next_time() {
+    let refused = std::sync::Mutex::new(std::collections::BTreeSet::new());
+    let once = move |call: &Call<'_>| match refused.lock().unwrap().insert(call.operation) {
+        true => Fate::Refused,
+        false => Fate::Works,
+    };
+    let base = MemoryStore::new("memory");
+    let store = Unreliable::new(Arc::new(base.clone()), Arc::new(Faults::new(once)));
+    let is_refused = |answer: Option<StoreError>| matches!(answer, Some(StoreError::Refused { .. }));
+    assert!(is_refused(store.create("a", "x".into()).await.err()) && base.objects().is_empty());
+    assert_eq!(store.create("a", "x".into()).await.unwrap(), Created::New);
+    assert!(is_refused(store.get("a").await.err()));
+    assert_eq!(store.get("a").await.unwrap().unwrap(), "x");
+    assert!(is_refused(store.begin("b").await.err()) && base.uploads("").await.unwrap().is_empty());
+    store.begin("b").await.unwrap();
+    let counters = store.faults.counters();
+    assert_eq!(counters.get(Operation::Create, Kind::Refused), 1);
+    let asked = [Operation::Create, Operation::Get, Operation::Begin, Operation::Delete];
+    assert_eq!(counters.never_refused(&asked), [Operation::Delete]);
+}
+
+/// The upload is gone at once and its object shows later, for every process and every way to look.
+#[tokio::test(start_paused = true)]
+async fn a_completed_object_can_show_late() {
+    for (fate, is_told) in [(Fate::Unseen(SECOND), true), (Fate::UnseenUnclear(SECOND), false)] {
+        let (base, store) = doomed(fate);
+        let upload = store.begin("a").await.unwrap();
+        let tag = store.put_part(&upload, 1, "x".into()).await.unwrap();
+        let answer = store.complete(&upload, std::slice::from_ref(&tag)).await;
+        assert_eq!((answer.is_ok(), is_unclear(&answer)), (is_told, !is_told), "{fate:?}");
+        assert_eq!(answer.ok().and_then(|completed| completed.crc), None, "a sum would prove what is not to be seen");
+        let other = store.beside(Arc::new(base.clone()));
+        for store in [&store, &other] {
+            let again = store.complete(&upload, std::slice::from_ref(&tag)).await;
+            assert!(matches!(again, Err(StoreError::NoSuchUpload { .. })) || is_unclear(&again), "{again:?}");
+            assert_eq!((store.look("a").await.unwrap(), store.get("a").await.unwrap()), (None, None));
+            assert!(matches!(store.get_range("a", 0, 1).await, Err(StoreError::Missing { .. })));
+            assert!(matches!(store.read("a", 0).await.map(drop), Err(StoreError::Missing { .. })));
+            assert_eq!(store.list("").await.unwrap(), []);
+        }
+        tokio::time::sleep(2 * SECOND).await;
+        assert_eq!(store.get("a").await.unwrap().unwrap(), "x");
+        assert_eq!(store.list("").await.unwrap().len(), 1);
+        assert!(store.faults.counters().get(Operation::Complete, fate.kind().unwrap()) > 0);
+    }
 }
 
 async fn one_world(seed: u64) -> (Vec<String>, Counters, Duration) {

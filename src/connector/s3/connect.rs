@@ -78,8 +78,8 @@ pub(super) fn once(bytes: usize) -> Builder {
     for_bytes(bytes).retry_config(RetryConfig::disabled())
 }
 
-/// Settings for a call that a server may work on for long.
+/// Settings for a call that a server may work on for long, and whose every answer counts: sent once.
 pub(super) fn patient() -> Builder {
     let limits = TimeoutConfig::builder().connect_timeout(CONNECT).operation_attempt_timeout(ATTEMPT * 10);
-    Builder::new().timeout_config(limits.build())
+    Builder::new().timeout_config(limits.build()).retry_config(RetryConfig::disabled())
 }

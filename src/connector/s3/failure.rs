@@ -87,6 +87,37 @@ impl Answer {
             )
     }
 
+    /// Whether the server says of an upload that its parts do not make the object.
+    pub(super) fn is_about_parts(&self) -> bool {
+        matches!(
+            self.code.as_str(),
+            "InvalidPart" | "InvalidPartOrder" | "EntityTooSmall" | "BadDigest" | "XAmzContentChecksumMismatch"
+        )
+    }
+
+    /// Whether the server says no for good. Under a status of success the code alone tells.
+    fn is_final(&self) -> bool {
+        match self.status {
+            200..=299 => matches!(
+                self.code.as_str(),
+                "AccessDenied"
+                    | "AllAccessDisabled"
+                    | "AccountProblem"
+                    | "NoSuchBucket"
+                    | "InvalidAccessKeyId"
+                    | "SignatureDoesNotMatch"
+                    | "InvalidToken"
+                    | "InvalidArgument"
+                    | "InvalidRequest"
+                    | "MalformedXML"
+                    | "MethodNotAllowed"
+                    | "QuotaExceeded"
+            ),
+            500..=599 => false,
+            _ => true,
+        }
+    }
+
     fn is_other_region(&self) -> bool {
         self.status == 301
             || matches!(
@@ -95,7 +126,7 @@ impl Answer {
             )
     }
 
-    fn describe(&self) -> String {
+    pub(super) fn describe(&self) -> String {
         let mut text = format!("the server answered {}", self.status);
         for part in [&self.code, &self.message] {
             if !part.is_empty() {
@@ -127,10 +158,10 @@ impl S3Store {
         if answer.can_pass() {
             return self.unavailable(called, said);
         }
-        match answer.status {
-            // An error under a status of success comes when a server began to answer before it knew the outcome.
-            200..=299 | 500..=599 => self.unclear(called, said),
-            _ => self.refused(called, format!("{said}{}", self.way_out(answer))),
+        // An error under a status of success comes when a server began to answer before it knew the outcome.
+        match answer.is_final() {
+            true => self.refused(called, format!("{said}{}", self.way_out(answer))),
+            false => self.unclear(called, said),
         }
     }
 
@@ -184,7 +215,9 @@ impl S3Store {
             ("InvalidAccessKeyId" | "SignatureDoesNotMatch" | "InvalidToken", _) => {
                 format!("; the credentials are not known to {}: check which ones are in use", self.place.server())
             }
-            (_, 401 | 403) => format!("; grant these credentials the right to do so in the bucket {bucket}"),
+            ("AccessDenied", _) | (_, 401 | 403) => {
+                format!("; grant these credentials the right to do so in the bucket {bucket}")
+            }
             _ => String::new(),
         }
     }

@@ -3,18 +3,26 @@
 //! Each test proves which error of a store an answer becomes. The mistake to catch: a call that may have happened and is
 //! reported as one that did not, or the other way round; either breaks exactly-once one floor up.
 
+use std::sync::Arc;
+
 use aws_credential_types::Credentials;
 use bytes::Bytes;
+use millstream_operators::protocol::FileRecord;
+use millstream_operators::protocol::recover::{Place as Under, Unfinished};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 
 use super::super::{Place, S3Store};
-use crate::connector::store::{Created, PartTag, Store, StoreError, Upload};
+use crate::connector::store::{Completed, Created, PartTag, Store, StoreError, Upload};
+use crate::log::Places;
+use crate::log::publish::publish;
 
 /// What to do with one request.
 #[derive(Clone)]
 enum Act {
     Answer(u16, &'static str),
+    /// The same with lines of a head, each ended.
+    Told(u16, &'static str, &'static str),
     /// Take the request and hang up.
     HangUp,
 }
@@ -29,11 +37,17 @@ async fn server(acts: Vec<Act>) -> (S3Store, tokio::task::JoinHandle<usize>) {
             let (mut socket, _) = listener.accept().await.unwrap();
             take_request(&mut socket).await;
             seen += 1;
-            if let Act::Answer(status, body) = act {
-                let head =
-                    format!("HTTP/1.1 {status} X\r\ncontent-length: {}\r\nconnection: close\r\n\r\n", body.len());
-                socket.write_all(format!("{head}{body}").as_bytes()).await.unwrap();
-            }
+            let (status, more, body) = match act {
+                Act::Answer(status, body) => (status, "content-length", body),
+                Act::Told(status, more, body) => (status, more, body),
+                Act::HangUp => continue,
+            };
+            let more = match more {
+                "content-length" => format!("content-length: {}\r\n", body.len()),
+                more => more.to_owned(),
+            };
+            let head = format!("HTTP/1.1 {status} X\r\n{more}connection: close\r\n\r\n");
+            socket.write_all(format!("{head}{body}").as_bytes()).await.unwrap();
         }
         seen
     });
@@ -122,21 +136,101 @@ async fn what_is_refused_is_told_with_the_way_out() {
     }
 }
 
+/// The store's error for one answer to a completion, which must be asked for once.
+async fn completed(act: Act) -> Result<Completed, StoreError> {
+    let (store, server) = server(vec![act]).await;
+    let upload = Upload { key: "a".to_owned(), id: "id".to_owned() };
+    let answer = store.complete(&upload, &[PartTag("tag".to_owned())]).await;
+    assert_eq!(server.await.unwrap(), 1);
+    answer
+}
+
+/// AWS answers 200 before it begins, sends white space while it works, and tells the outcome in the body.
 #[tokio::test]
 async fn a_completion_is_judged_by_its_body() {
-    let upload = Upload { key: "a".to_owned(), id: "id".to_owned() };
-    let tags = [PartTag("tag".to_owned())];
-    // AWS answers 200 before it begins and tells the outcome in the body.
-    let failed = Act::Answer(200, error("InternalError"));
-    let (store_of_five, _server) = server(vec![failed; 5]).await;
-    let answer = store_of_five.complete(&upload, &tags).await;
-    assert!(matches!(answer, Err(StoreError::Unclear { .. })), "{answer:?}");
-    for status in [200, 404] {
-        let gone = Act::Answer(status, error("NoSuchUpload"));
-        let (store, _server) = server(vec![gone; 5]).await;
-        let answer = store.complete(&upload, &tags).await;
-        assert!(matches!(answer, Err(StoreError::NoSuchUpload { .. })), "{status}: {answer:?}");
+    type Is = fn(&StoreError) -> bool;
+    let unclear: Is = |error| matches!(error, StoreError::Unclear { .. });
+    let gone: Is = |error| matches!(error, StoreError::NoSuchUpload { .. });
+    let bad_parts: Is = |error| matches!(error, StoreError::BadParts { .. });
+    let unavailable: Is = |error| matches!(error, StoreError::Unavailable { .. });
+    let refused: Is = |error| matches!(error, StoreError::Refused { .. });
+    for (code, usual, is) in [
+        ("InternalError", 500, unclear),
+        ("NeverHeardOf", 500, unclear),
+        ("NoSuchUpload", 404, gone),
+        ("InvalidPart", 400, bad_parts),
+        ("InvalidPartOrder", 400, bad_parts),
+        ("EntityTooSmall", 400, bad_parts),
+        ("BadDigest", 400, bad_parts),
+        ("SlowDown", 503, unavailable),
+        ("AccessDenied", 403, refused),
+        ("NoSuchBucket", 404, refused),
+    ] {
+        let late: &str = format!("<?xml version=\"1.0\"?>\n \n \n{}", error(code)).leak();
+        let later: &str = format!(" \n \n<?xml version=\"1.0\"?>{}", error(code)).leak();
+        for act in [(usual, error(code)), (200, error(code)), (200, late), (200, later)] {
+            let failure = completed(Act::Answer(act.0, act.1)).await.unwrap_err();
+            assert!(is(&failure), "{act:?}: {failure:?}");
+            assert!(
+                matches!(failure, StoreError::NoSuchUpload { .. }) || failure.to_string().contains(code),
+                "{failure}"
+            );
+        }
     }
+    for act in [Act::HangUp, Act::Answer(503, ""), Act::Answer(200, "<?xml version=\"1.0\"?>\n  \n")] {
+        let failure = completed(act).await.unwrap_err();
+        assert!(unclear(&failure), "{failure:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_completion_tells_the_sum_of_the_whole_and_no_other() {
+    let body = |kind: &str| -> &'static str {
+        let sums = format!("<ChecksumCRC64NVME>rosUhgp5mIg=</ChecksumCRC64NVME><ChecksumType>{kind}</ChecksumType>");
+        let xml = "<?xml version=\"1.0\"?>\n \n \n";
+        format!("{xml}<CompleteMultipartUploadResult><ETag>e</ETag>{sums}</CompleteMultipartUploadResult>").leak()
+    };
+    let crc = Some(0xae8b_1486_0a79_9888);
+    assert_eq!(completed(Act::Answer(200, body("FULL_OBJECT"))).await.unwrap(), Completed { crc });
+    assert_eq!(completed(Act::Answer(200, body("COMPOSITE"))).await.unwrap(), Completed { crc: None });
+    let without = "<CompleteMultipartUploadResult><ETag>e</ETag></CompleteMultipartUploadResult>";
+    assert_eq!(completed(Act::Answer(200, without)).await.unwrap(), Completed { crc: None });
+}
+
+/// The whole way: the answer is lost, a repeated call is refused with `InvalidPart`, and the object shows at the third look.
+#[tokio::test]
+async fn a_file_whose_completion_was_answered_badly_is_published() {
+    let there = "content-length: 4\r\nx-amz-checksum-crc64nvme: rosUhgp5mIg=\r\nx-amz-checksum-type: FULL_OBJECT\r\n";
+    let bad_part = Act::Answer(400, error("InvalidPart"));
+    let (absent, whole) = (Act::Told(404, "", ""), Act::Told(200, there, ""));
+    let (store, server) = server(vec![Act::HangUp, absent.clone(), bad_part.clone(), absent, bad_part, whole]).await;
+    let crc = format!("{:016x}", 0xae8b_1486_0a79_9888_u64);
+    let file = FileRecord { path: "a".into(), bytes: 4, crc, upload: "id".into(), ..FileRecord::default() };
+    let file = Unfinished { commit: 1, place: Under::Data, file: FileRecord { parts: vec!["tag".into()], ..file } };
+    let store: Arc<dyn Store> = Arc::new(store);
+    let places = Places { data: store.clone(), rejects: store };
+    assert_eq!(publish(&places, vec![file]).await.unwrap(), []);
+    assert_eq!(server.await.unwrap(), 6);
+}
+
+/// A bucket's rules as its server writes them: those that would hurt are told at a start, by name.
+#[tokio::test]
+async fn rules_that_would_hurt_are_told() {
+    let rules = "<LifecycleConfiguration>\
+        <Rule><ID>drop-uploads</ID><Status>Enabled</Status><Filter><Prefix></Prefix></Filter>\
+        <AbortIncompleteMultipartUpload><DaysAfterInitiation>1</DaysAfterInitiation></AbortIncompleteMultipartUpload></Rule>\
+        <Rule><ID>keep-a-month</ID><Status>Enabled</Status><Filter><Prefix>prefix/</Prefix></Filter>\
+        <Expiration><Days>30</Days></Expiration></Rule>\
+        <Rule><ID>logs</ID><Status>Enabled</Status><Filter><Prefix>logs/</Prefix></Filter>\
+        <Expiration><Days>7</Days></Expiration></Rule>\
+        </LifecycleConfiguration>";
+    let (store, _server) = server(vec![Act::Answer(200, rules)]).await;
+    let warnings = store.warnings().await;
+    let [uploads, objects] = warnings.as_slice() else { panic!("{warnings:?}") };
+    assert!(uploads.contains("s3://bucket/prefix") && uploads.contains("(drop-uploads)"), "{uploads}");
+    assert!(objects.contains("(keep-a-month; ") && objects.contains("the commit log 30 day(s)"), "{objects}");
+    let (store, _server) = server(vec![Act::Answer(404, error("NoSuchLifecycleConfiguration"))]).await;
+    assert_eq!(store.warnings().await, Vec::<String>::new());
 }
 
 #[tokio::test]

@@ -5,8 +5,8 @@
 //! ([`failure`]), making a bucket ([`bucket`]), the checksum that S3 keeps ([`crc`]), and rules of a bucket that would hurt ([`rules`]).
 //!
 //! What must stay true: `create` is one conditional PUT that the SDK never repeats by itself, so that every answer to it is
-//! seen and judged here; whatever else is sent may be sent again, because doing it twice is the same as doing it once; an
-//! error after which the call may have happened is [`StoreError::Unclear`].
+//! seen and judged here, and so is `complete`, whose answers are judged by its caller; whatever else is sent may be sent
+//! again, because doing it twice is the same as doing it once; an error after which the call may have happened is [`StoreError::Unclear`].
 
 mod bucket;
 mod connect;
@@ -26,7 +26,7 @@ use bytes::Bytes;
 use futures::stream::BoxStream;
 
 pub use self::place::Place;
-use crate::connector::store::{Created, Entry, PartTag, Store, StoreError, Upload};
+use crate::connector::store::{Completed, Created, Entry, PartTag, Store, StoreError, Upload};
 
 /// S3 takes no smaller part but the last.
 const MIN_PART: usize = 5 << 20;
@@ -103,7 +103,7 @@ impl Store for S3Store {
         self.upload_part(upload, number, bytes).await
     }
 
-    async fn complete(&self, upload: &Upload, parts: &[PartTag]) -> Result<(), StoreError> {
+    async fn complete(&self, upload: &Upload, parts: &[PartTag]) -> Result<Completed, StoreError> {
         self.complete_upload(upload, parts).await
     }
 
@@ -116,6 +116,6 @@ impl Store for S3Store {
     }
 
     async fn warnings(&self) -> Vec<String> {
-        self.early_aborts().await
+        self.harmful_rules().await
     }
 }

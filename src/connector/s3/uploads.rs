@@ -18,7 +18,7 @@ use bytes::Bytes;
 use super::failure::{Answer, Called};
 use super::objects::bare;
 use super::{S3Store, connect, crc};
-use crate::connector::store::{PartTag, StoreError, Upload};
+use crate::connector::store::{Completed, PartTag, StoreError, Upload};
 
 const BEGIN: &str = "begin the upload of";
 const COMPLETE: &str = "complete the upload of";
@@ -67,7 +67,8 @@ impl S3Store {
         }
     }
 
-    pub(super) async fn complete_upload(&self, upload: &Upload, parts: &[PartTag]) -> Result<(), StoreError> {
+    /// Sent once: whether an answer calls for another try is for the caller to judge, who looks at the object first.
+    pub(super) async fn complete_upload(&self, upload: &Upload, parts: &[PartTag]) -> Result<Completed, StoreError> {
         let tags: Vec<Tag> = parts.iter().map(Tag::parse).collect();
         let sum = whole(&tags);
         let request = self.client.complete_multipart_upload().bucket(&self.place.bucket).key(self.full(&upload.key));
@@ -75,7 +76,15 @@ impl S3Store {
         let request = request.set_checksum_type(sum.map(|_| ChecksumType::FullObject));
         let request = request.set_checksum_crc64_nvme(sum.map(crc::text));
         let sent = request.customize().config_override(connect::patient()).send().await;
-        sent.map(drop).map_err(|error| self.upload_failure(Called::to_write(COMPLETE, &upload.key), error))
+        match sent {
+            Ok(answer) => {
+                // A sum of the parts' sums says nothing about the bytes.
+                let is_whole = answer.checksum_type() != Some(&ChecksumType::Composite);
+                let crc = answer.checksum_crc64_nvme().filter(|_| is_whole).and_then(crc::parse);
+                Ok(Completed { crc })
+            }
+            Err(error) => Err(self.complete_failure(&upload.key, error)),
+        }
     }
 
     pub(super) async fn abort_upload(&self, upload: &Upload) -> Result<(), StoreError> {
@@ -123,6 +132,20 @@ impl S3Store {
 
     fn under_way(&self, upload: &MultipartUpload) -> Option<Upload> {
         Some(Upload { key: self.relative(upload.key()?)?, id: upload.upload_id()?.to_owned() })
+    }
+
+    /// The same as [`S3Store::upload_failure`], for the call to which the parts can be wrong.
+    fn complete_failure<E>(&self, key: &str, error: SdkError<E, HttpResponse>) -> StoreError
+    where
+        E: ProvideErrorMetadata + Error + Send + Sync + 'static,
+    {
+        match Answer::of(&error) {
+            Some(answer) if answer.is_about_parts() => {
+                let (store, key, message) = (self.name.to_string(), key.to_owned(), answer.describe());
+                StoreError::BadParts { store, key, message }
+            }
+            _ => self.upload_failure(Called::to_write(COMPLETE, key), error),
+        }
     }
 
     /// The same as [`S3Store::failure`], for calls to which an upload can be unknown.

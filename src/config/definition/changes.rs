@@ -1,0 +1,256 @@
+//! What is another in one definition than in an earlier one, in words.
+//!
+//! Owns the phrases that a start announces and `epochs` shows. What must stay true: there are no phrases exactly where two
+//! definitions are equal; variables are shown as written, never their values.
+
+use xxhash_rust::xxh3::xxh3_64;
+
+use super::said::Said;
+use super::source::source_changes;
+use super::{
+    AverageForm, ChoiceForm, ColumnForm, CsvForm, DecodeForm, Definition, ExpressionForm, KindForm, LimitsForm,
+    SinkForm, WrittenForm,
+};
+
+/// The longest text that a phrase quotes, in characters.
+const LONGEST: usize = 60;
+
+impl Definition {
+    /// What `newer` has that this one has not, a phrase for each: `[schema] adds author string`. Empty where both are equal.
+    pub fn changes(&self, newer: &Definition) -> Vec<String> {
+        let Definition { source, decode, limits, schema, validate, enrich, average, sink } = self;
+        let mut told = source_changes(source, &newer.source);
+        told.extend(keys("[decode]", decode_keys(decode), decode_keys(&newer.decode)));
+        told.extend(keys("[limits]", limit_keys(limits), limit_keys(&newer.limits)));
+        told.extend(named("[schema]", schema, &newer.schema));
+        told.extend(named("[validate]", validate, &newer.validate));
+        told.extend(named("[enrich]", enrich, &newer.enrich));
+        told.extend(named("[[average]]", average, &newer.average));
+        told.extend(keys("[sink]", sink_keys(sink), sink_keys(&newer.sink)));
+        told
+    }
+}
+
+/// A key and its value: as it is compared, and as it is shown.
+pub(super) struct Key {
+    name: &'static str,
+    meant: String,
+    shown: String,
+}
+
+impl Key {
+    pub(super) fn new(name: &'static str, value: impl ToString) -> Self {
+        let shown = value.to_string();
+        Key { name, meant: shown.clone(), shown }
+    }
+
+    pub(super) fn said(name: &'static str, said: &Said) -> Self {
+        Key { name, meant: said.meant().to_owned(), shown: format!("{:?}", said.shown()) }
+    }
+
+    pub(super) fn list(name: &'static str, said: &[Said]) -> Self {
+        let meant: Vec<&str> = said.iter().map(Said::meant).collect();
+        Key { name, meant: format!("{meant:?}"), shown: list(said.iter().map(Said::shown)) }
+    }
+
+    fn columns(name: &'static str, columns: &[String]) -> Self {
+        Key { name, meant: format!("{columns:?}"), shown: list(columns) }
+    }
+
+    fn choice(name: &'static str, choice: &Option<ChoiceForm>) -> Self {
+        match choice {
+            None => Key::new(name, "chosen by column"),
+            Some(ChoiceForm::All(all)) => Key::new(name, all),
+            Some(ChoiceForm::Columns(columns)) => Key::columns(name, columns),
+        }
+    }
+}
+
+/// What is another of some keys. A key that is in one of both alone is told by what it is now, or as gone.
+pub(super) fn keys(section: &str, before: Vec<Key>, now: Vec<Key>) -> Vec<String> {
+    let mut told = Vec::new();
+    for key in &now {
+        match before.iter().find(|old| old.name == key.name) {
+            Some(old) if old.meant == key.meant => {}
+            old => told.push(is_now(section, key.name, old.map(|old| old.shown.as_str()), &key.shown)),
+        }
+    }
+    let gone = before.iter().filter(|old| now.iter().all(|key| key.name != old.name));
+    told.extend(gone.map(|old| format!("{section} {} is gone", old.name)));
+    told
+}
+
+fn is_now(section: &str, name: &str, before: Option<&str>, now: &str) -> String {
+    match before == Some(now) {
+        true => format!("{section} {name} differs in the value of a variable, or in spacing"),
+        false => format!("{section} {name} is now {}", cut(now)),
+    }
+}
+
+/// Something with a name in a list.
+trait Named: PartialEq {
+    fn name(&self) -> &str;
+
+    /// What it is, as it is shown.
+    fn value(&self) -> String;
+
+    /// What is said of a new one.
+    fn introduced(&self) -> String;
+}
+
+impl Named for ColumnForm {
+    fn name(&self) -> &str {
+        &self.name
+    }
+
+    fn value(&self) -> String {
+        self.type_text()
+    }
+
+    fn introduced(&self) -> String {
+        format!("{} {}", self.name, cut(&self.type_text()))
+    }
+}
+
+impl Named for ExpressionForm {
+    fn name(&self) -> &str {
+        &self.name
+    }
+
+    fn value(&self) -> String {
+        self.sql.shown().split_whitespace().collect::<Vec<_>>().join(" ")
+    }
+
+    fn introduced(&self) -> String {
+        format!("{} = {}", self.name, cut(&self.value()))
+    }
+}
+
+impl Named for AverageForm {
+    fn name(&self) -> &str {
+        self.name.meant()
+    }
+
+    fn value(&self) -> String {
+        let AverageForm { name: _, of, by, time, group, keep_millis } = self;
+        let time = time.as_ref().map_or(String::new(), |time| format!(" of {time}"));
+        let group = if group.is_empty() { String::new() } else { format!(", grouped by {}", joined(group)) };
+        let keep = keep_millis.map_or(String::new(), |keep| format!(", kept {} h", keep as f64 / 3_600_000.0));
+        format!("of {of} by {}{time}{group}{keep}", joined(by))
+    }
+
+    fn introduced(&self) -> String {
+        cut(self.name.shown())
+    }
+}
+
+impl ColumnForm {
+    fn type_text(&self) -> String {
+        let mark = if self.required { "!" } else { "" };
+        match &self.kind {
+            KindForm::Word(word) => format!("{word}{mark}"),
+            KindForm::Element(element) => format!("[{}]", element.type_text()),
+            KindForm::Fields(fields) => {
+                let field = |field: &ColumnForm| format!("{} {}", field.name, field.type_text());
+                format!("{{{}}}", joined(fields.iter().map(field)))
+            }
+        }
+    }
+}
+
+fn named<T: Named>(section: &str, before: &[T], now: &[T]) -> Vec<String> {
+    let find = |list: &'_ [T], name: &str| list.iter().position(|item| item.name() == name);
+    let mut told = Vec::new();
+    for item in now {
+        match find(before, item.name()).map(|at| &before[at]) {
+            None => told.push(format!("{section} adds {}", item.introduced())),
+            Some(old) if old == item => {}
+            Some(old) => told.push(is_now(section, item.name(), Some(&old.value()), &item.value())),
+        }
+    }
+    let gone = before.iter().filter(|item| find(now, item.name()).is_none());
+    told.extend(gone.map(|item| format!("{section} drops {}", item.name())));
+    let in_both = |list: &[T], other: &[T]| -> Vec<String> {
+        let both = list.iter().filter(|item| find(other, item.name()).is_some());
+        both.map(|item| item.name().to_owned()).collect()
+    };
+    let (stayed, order) = (in_both(before, now), in_both(now, before));
+    // One that came or went in the middle moves the others, which changes nothing of their order.
+    if stayed != order {
+        told.push(format!("{section} has another order: {}", cut(&joined(now.iter().map(Named::name)))));
+    }
+    told
+}
+
+fn decode_keys(DecodeForm { format, compression, csv, written }: &DecodeForm) -> Vec<Key> {
+    let CsvForm { header, delimiter, null } = csv;
+    let mut keys = vec![
+        Key::new("format", format),
+        Key::new("compression", compression),
+        Key::new("header", header),
+        Key::new("delimiter", format!("{delimiter:?}")),
+        Key::said("null", null),
+    ];
+    match written {
+        None => {}
+        Some(WrittenForm::Registry { url }) => keys.push(Key::said("registry", url)),
+        Some(WrittenForm::Protobuf { files, root }) => {
+            keys.push(Key::new("schema", content(files)));
+            keys.push(Key::new("message", format!("{root:?}")));
+        }
+        Some(schema @ (WrittenForm::Avro { .. } | WrittenForm::Hashed { .. })) => {
+            keys.push(Key::new("schema", content(&format!("{schema:?}"))));
+        }
+    }
+    keys
+}
+
+/// Enough to tell one schema from another.
+fn content(schema: &str) -> String {
+    format!("another ({:016x})", xxh3_64(schema.as_bytes()))
+}
+
+fn limit_keys(LimitsForm { record, depth }: &LimitsForm) -> Vec<Key> {
+    vec![Key::new("record", record), Key::new("depth", depth)]
+}
+
+fn sink_keys(sink: &SinkForm) -> Vec<Key> {
+    let SinkForm {
+        partition,
+        select,
+        compression,
+        file_size,
+        row_group_size,
+        page_size,
+        dictionary,
+        statistics,
+        bloom,
+        page_index,
+    } = sink;
+    vec![
+        Key::columns("partition", partition),
+        select.as_ref().map_or_else(|| Key::new("select", "all columns"), |select| Key::columns("select", select)),
+        Key::new("compression", compression),
+        Key::new("file_size", file_size),
+        Key::new("row_group_size", row_group_size),
+        Key::new("page_size", page_size),
+        Key::choice("dictionary", dictionary),
+        Key::choice("statistics", statistics),
+        Key::columns("bloom", bloom),
+        Key::new("page_index", page_index),
+    ]
+}
+
+fn list(items: impl IntoIterator<Item = impl AsRef<str>>) -> String {
+    format!("[{}]", joined(items))
+}
+
+pub(super) fn joined(items: impl IntoIterator<Item = impl AsRef<str>>) -> String {
+    items.into_iter().map(|item| item.as_ref().to_owned()).collect::<Vec<_>>().join(", ")
+}
+
+/// A text that is not too long for a line.
+pub(super) fn cut(text: &str) -> String {
+    let short: String = text.chars().take(LONGEST).collect();
+    if short.len() == text.len() { short } else { format!("{short}…") }
+}

@@ -1,0 +1,322 @@
+//! From a configuration to its definition, and to what else its processes have to agree on.
+//!
+//! Owns the one walk over all of a configuration. Each struct is taken apart by name, so that a new key cannot be forgotten:
+//! it goes into the definition, or into what the processes of a cluster compare besides, or nowhere because machines may
+//! differ in it.
+
+use std::collections::BTreeMap;
+use std::fmt::Debug;
+use std::path::{Component, Path, PathBuf};
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use chrono::{DateTime, SecondsFormat};
+use millstream_operators::{Column, Definition as WriterSchema, Kind};
+use serde_json::Value;
+use xxhash_rust::xxh3::xxh3_128;
+
+use super::said::Said;
+use super::{
+    AverageForm, ChoiceForm, ColumnForm, CsvForm, DecodeForm, Definition, ExpressionForm, KindForm, LimitsForm,
+    SinkForm, SourceForm, StreamForm, WrittenForm,
+};
+use crate::config::scalar::Words;
+use crate::config::source::{Arn, Files, Generate, Kafka, KafkaStart, Kinesis, Source, Start};
+use crate::config::text::Text;
+use crate::config::{
+    Average, Balance, Choice, Config, Csv, Decode, Epoch, Expression, Limits, Location, Registry, Sink, Written, schema,
+};
+
+/// A schema of more bytes is kept as its hash.
+pub(super) const LARGEST_SCHEMA: usize = 256 << 10;
+
+/// Makes a local path absolute, or leaves it as it is.
+type Absolute<'a> = &'a dyn Fn(&Path) -> PathBuf;
+
+/// What the processes of a cluster compare besides the definition. It is never shown or written down.
+#[derive(Default)]
+pub(super) struct Besides(String);
+
+impl Besides {
+    fn add(&mut self, key: &str, value: impl Debug) {
+        self.0.push_str(&format!("{key}={value:?}\n"));
+    }
+}
+
+impl std::fmt::Display for Besides {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// Takes a configuration apart.
+pub(super) fn definition(config: &Config, absolute: Absolute<'_>) -> (Definition, Besides) {
+    let Config {
+        name,
+        source,
+        // Follows from the source.
+        origin: _,
+        decode,
+        schema,
+        validate,
+        enrich,
+        averages,
+        sink,
+        rejects,
+        epoch,
+        limits,
+        balance,
+        cluster: _,
+        observe: _,
+        tests: _,
+        places: _,
+        file: _,
+    } = config;
+    let mut besides = Besides::default();
+    besides.add("name", name.as_str());
+    besides.add("rejects", place(rejects));
+    let Epoch { interval, max_bytes } = epoch;
+    besides.add("epoch", (interval, max_bytes));
+    let Balance { exchange } = balance;
+    besides.add("exchange", exchange);
+    let Limits { record, depth, memory: _ } = limits;
+    let definition = Definition {
+        source: self::source(source, absolute, &mut besides),
+        decode: self::decode(decode),
+        limits: LimitsForm { record: *record, depth: *depth },
+        schema: schema.columns.iter().map(column).collect(),
+        validate: validate.iter().map(expression).collect(),
+        enrich: enrich.iter().map(expression).collect(),
+        average: self::averages(averages),
+        sink: self::sink(sink, &mut besides),
+    };
+    (definition, besides)
+}
+
+fn source(source: &Source, absolute: Absolute<'_>, besides: &mut Besides) -> SourceForm {
+    match source {
+        Source::Kinesis(kinesis) => self::kinesis(kinesis, besides),
+        Source::Kafka(kafka) => self::kafka(kafka, besides),
+        Source::Files(Files { location, interval: _ }) => {
+            let (_, reached) = place(location);
+            besides.add("files", reached);
+            SourceForm::Files { path: Said::meaning(&location.path, &normal(location.path.as_str(), absolute)) }
+        }
+        Source::Generate(Generate { kind, splits, rate, count, seed, broken }) => {
+            besides.add("generate", (rate, count));
+            SourceForm::Generate { kind: kind.word().into(), seed: *seed, splits: *splits, broken: broken.to_string() }
+        }
+    }
+}
+
+/// As whom a stream is read, and by polling or pushed, changes nothing of what is read.
+fn kinesis(kinesis: &Kinesis, besides: &mut Besides) -> SourceForm {
+    let Kinesis { streams, start, region, endpoint, consumer, profile: _, role_arn: _, external_id: _ } = kinesis;
+    besides.add("kinesis", (meant(endpoint), meant(region), meant(consumer)));
+    let stream = |text: &Text| match Arn::parse(text.as_str()) {
+        Some(Arn { region, account, name }) => StreamForm {
+            name: Said::meaning(text, name),
+            region: Some(Said::meaning(text, region)),
+            account: Some(account.to_owned()),
+        },
+        None => StreamForm { name: text.into(), region: region.as_ref().map(Said::from), account: None },
+    };
+    let mut streams: Vec<StreamForm> = streams.iter().map(stream).collect();
+    streams.sort();
+    let start = match start {
+        Start::TrimHorizon => "trim_horizon".to_owned(),
+        Start::Latest => "latest".to_owned(),
+        Start::At(micros) => time(*micros),
+    };
+    SourceForm::Kinesis { streams, start }
+}
+
+/// As whom, and over which connections, plays no part; what is read of a transaction does.
+fn kafka(kafka: &Kafka, besides: &mut Besides) -> SourceForm {
+    let Kafka { brokers: _, topics, start, group, headers, tombstones, interval: _, options } = kafka;
+    besides.add("group", meant(group));
+    let mut topics: Vec<Said> = topics.iter().map(Said::from).collect();
+    topics.sort();
+    let start = match start {
+        KafkaStart::Earliest => "earliest".to_owned(),
+        KafkaStart::Latest => "latest".to_owned(),
+        KafkaStart::At(micros) => time(*micros),
+    };
+    SourceForm::Kafka {
+        topics,
+        start,
+        headers: headers.iter().map(Said::from).collect(),
+        tombstones: tombstones.word().into(),
+        isolation: isolation(options).map(str::to_owned),
+    }
+}
+
+/// The name of the one property that decides which records are read.
+pub(super) const ISOLATION: &str = "isolation.level";
+
+/// Its value, where it is one of its two words; no other property comes near a definition.
+pub(super) fn isolation(options: &BTreeMap<String, Text>) -> Option<&'static str> {
+    let said = options.get(ISOLATION)?.as_str();
+    ["read_committed", "read_uncommitted"].into_iter().find(|word| *word == said)
+}
+
+fn time(micros: i64) -> String {
+    let time = DateTime::from_timestamp_micros(micros);
+    time.map_or_else(|| micros.to_string(), |time| time.to_rfc3339_opts(SecondsFormat::AutoSi, true))
+}
+
+fn meant(text: &Option<Text>) -> Option<&str> {
+    text.as_ref().map(Text::as_str)
+}
+
+/// A path and how it is reached.
+fn place(location: &Location) -> (&str, impl Debug) {
+    let Location { path, endpoint, region, profile: _, path_style } = location;
+    (path.as_str(), (meant(endpoint), meant(region), path_style))
+}
+
+/// One spelling for one path. What `..` leaves is taken as written: a link before it is not followed.
+pub(super) fn normal(path: &str, absolute: Absolute<'_>) -> String {
+    if path.starts_with("s3://") {
+        return path.trim_end_matches('/').to_owned();
+    }
+    let mut normal = PathBuf::new();
+    for component in absolute(Path::new(path)).components() {
+        let above_a_name = matches!(normal.components().next_back(), Some(Component::Normal(_)));
+        match component {
+            Component::CurDir => {}
+            Component::ParentDir if above_a_name => {
+                normal.pop();
+            }
+            other => normal.push(other),
+        }
+    }
+    normal.to_string_lossy().into_owned()
+}
+
+fn decode(Decode { format, compression, csv, written }: &Decode) -> DecodeForm {
+    let Csv { header, delimiter, null } = csv;
+    DecodeForm {
+        format: format.word().into(),
+        compression: compression.word().into(),
+        csv: CsvForm { header: *header, delimiter: char::from(*delimiter), null: null.into() },
+        written: match written {
+            Written::Plainly => None,
+            Written::With(schema) => Some(self::written(schema)),
+            Written::ById(Registry { url, user: _, password: _, ca_file: _ }) => {
+                Some(WrittenForm::Registry { url: Said::meaning(url, registry_address(url.as_str())) })
+            }
+        },
+    }
+}
+
+/// A registry's address without what may stand behind it as a key to it.
+pub(super) fn registry_address(url: &str) -> &str {
+    url.split(['?', '#']).next().unwrap_or_default().trim_end_matches('/')
+}
+
+/// Of a schema file it is the content that counts, and of that not how it is laid out.
+pub(super) fn written(schema: &WriterSchema) -> WrittenForm {
+    let compact = |text: &String| match serde_json::from_str::<Value>(text) {
+        Ok(json) => json.to_string(),
+        Err(_) => text.clone(),
+    };
+    match schema {
+        WriterSchema::Avro { schema, references } => {
+            let (schema, references) = (compact(schema), references.iter().map(compact).collect::<Vec<_>>());
+            let bytes = schema.len() + references.iter().map(String::len).sum::<usize>();
+            match bytes <= LARGEST_SCHEMA {
+                true => WrittenForm::Avro { schema, references },
+                false => hashed(format!("{schema}\n{}", references.join("\n")).as_bytes(), bytes),
+            }
+        }
+        WriterSchema::Protobuf { files, root } if files.len() <= LARGEST_SCHEMA => {
+            WrittenForm::Protobuf { files: STANDARD.encode(files), root: root.clone() }
+        }
+        WriterSchema::Protobuf { files, root } => {
+            hashed(&[format!("{root:?}\n").as_bytes(), files].concat(), files.len())
+        }
+        WriterSchema::Unusable(why) => hashed(why.as_bytes(), why.len()),
+    }
+}
+
+fn hashed(content: &[u8], bytes: usize) -> WrittenForm {
+    WrittenForm::Hashed { hash: format!("{:032x}", xxh3_128(content)), bytes }
+}
+
+fn column(Column { name, kind, required }: &Column) -> ColumnForm {
+    let kind = match kind {
+        Kind::Struct(fields) => KindForm::Fields(fields.iter().map(column).collect()),
+        Kind::List(element) => KindForm::Element(Box::new(column(element))),
+        simple => KindForm::Word(schema::word(simple)),
+    };
+    ColumnForm { name: name.clone(), kind, required: *required }
+}
+
+fn expression(Expression { name, sql, at: _ }: &Expression) -> ExpressionForm {
+    ExpressionForm { name: name.clone(), sql: Said(sql.map(|sql| sql.trim().to_owned())) }
+}
+
+/// Averages are told apart by name; in which order they stand plays no part.
+fn averages(averages: &[Average]) -> Vec<AverageForm> {
+    // How many totals there may be changes none of them.
+    let form = |Average { name, of, by, time, group, keep, max_groups: _, at: _ }: &Average| {
+        let mut by = by.clone();
+        by.sort();
+        AverageForm {
+            name: name.into(),
+            of: of.clone(),
+            by: by.into_iter().map(|bucket| bucket.word().to_owned()).collect(),
+            time: time.clone(),
+            group: group.clone(),
+            keep_millis: keep.map(|keep| u64::try_from(keep.as_millis()).unwrap_or(u64::MAX)),
+        }
+    };
+    let mut averages: Vec<AverageForm> = averages.iter().map(form).collect();
+    averages.sort_by(|a, b| a.name.cmp(&b.name));
+    averages
+}
+
+fn sink(sink: &Sink, besides: &mut Besides) -> SinkForm {
+    let Sink {
+        location,
+        partition,
+        compression,
+        select,
+        file_size,
+        row_group_size,
+        page_size,
+        dictionary,
+        statistics,
+        bloom,
+        page_index,
+    } = sink;
+    besides.add("sink", place(location));
+    SinkForm {
+        partition: partition.clone(),
+        select: select.clone(),
+        compression: compression.text(),
+        file_size: *file_size,
+        row_group_size: *row_group_size,
+        page_size: *page_size,
+        dictionary: choice(dictionary),
+        statistics: choice(statistics),
+        bloom: sorted(bloom),
+        page_index: *page_index,
+    }
+}
+
+fn choice(choice: &Choice) -> Option<ChoiceForm> {
+    match choice {
+        Choice::ByColumn => None,
+        Choice::All => Some(ChoiceForm::All(true)),
+        Choice::None => Some(ChoiceForm::All(false)),
+        Choice::Columns(columns) => Some(ChoiceForm::Columns(sorted(columns))),
+    }
+}
+
+fn sorted(columns: &[String]) -> Vec<String> {
+    let mut columns = columns.to_vec();
+    columns.sort();
+    columns
+}

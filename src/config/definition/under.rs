@@ -1,0 +1,278 @@
+//! From a definition back to a configuration: the file of today with the definition of another day.
+//!
+//! Owns which parts come from where: everything that a definition holds comes from it, and connections, credentials, paths,
+//! memory and the cluster from the file of today. What must stay true: the result has the given definition (but for how a
+//! stream of today is addressed); no credential of today is sent to a service of the other day.
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use millstream_operators::{Column, Definition as WriterSchema, Kind, Schema};
+
+use super::read::{self, normal, registry_address};
+use super::said::Said;
+use super::{
+    AverageForm, ChoiceForm, ColumnForm, CsvForm, DecodeForm, Definition, ExpressionForm, KindForm, LimitsForm,
+    SinkForm, SourceForm, StreamForm, WrittenForm, absolute,
+};
+use crate::config::error::{ConfigError, ConfigErrors, Located};
+use crate::config::reader::Places;
+use crate::config::scalar::{Fault, Scalar, Share};
+use crate::config::source::{Arn, Files, Generate, Kafka, Kinesis, Source};
+use crate::config::text::Text;
+use crate::config::{
+    Average, Choice, Config, Csv, Decode, Expression, Limits, Location, Registry, Sink, Written, schema,
+};
+
+/// The sections that a definition holds, and how each is written.
+const SECTIONS: [(&str, &str); 8] = [
+    ("source", "[source]"),
+    ("decode", "[decode]"),
+    ("limits", "[limits]"),
+    ("schema", "[schema]"),
+    ("validate", "[validate]"),
+    ("enrich", "[enrich]"),
+    ("average", "[[average]]"),
+    ("sink", "[sink]"),
+];
+
+impl Config {
+    /// This configuration with a past definition put in, to be compiled. `name` is what messages call that definition: `the
+    /// definition of commit 7`.
+    ///
+    /// A source of another type than this one has no connection: it can be compiled and not read ([`Definition::same_source`]
+    /// tells beforehand).
+    pub fn under(&self, past: &Definition, name: &str) -> Result<Config, ConfigErrors> {
+        let Definition { source, decode, limits: LimitsForm { record, depth }, .. } = past;
+        let Definition { schema, validate, enrich, average, sink, .. } = past;
+        let mut maker = Maker { name, errors: Vec::new() };
+        let source = maker.source(source, &self.source);
+        let config = Config {
+            name: self.name.clone(),
+            origin: source.origin(),
+            source,
+            decode: maker.decode(decode, &self.decode),
+            schema: Schema { columns: schema.iter().map(|column| maker.column(column)).collect() },
+            validate: validate.iter().map(|rule| maker.expression("[validate]", rule)).collect(),
+            enrich: enrich.iter().map(|column| maker.expression("[enrich]", column)).collect(),
+            averages: average.iter().map(|average| maker.average(average)).collect(),
+            sink: maker.sink(sink, &self.sink.location),
+            rejects: self.rejects.clone(),
+            epoch: self.epoch.clone(),
+            limits: Limits { record: *record, depth: *depth, memory: self.limits.memory.max(*record) },
+            balance: self.balance.clone(),
+            cluster: self.cluster.clone(),
+            observe: self.observe.clone(),
+            tests: Vec::new(),
+            places: maker.places(),
+            file: maker.at("", ""),
+        };
+        if maker.errors.is_empty() { Ok(config) } else { Err(ConfigErrors::new(maker.errors)) }
+    }
+}
+
+struct Maker<'a> {
+    name: &'a str,
+    errors: Vec<ConfigError>,
+}
+
+impl Maker<'_> {
+    fn at(&self, section: &str, key: &str) -> Located {
+        Located { file: self.name.into(), section: section.into(), key: key.into(), ..Located::default() }
+    }
+
+    fn places(&self) -> Places {
+        SECTIONS.iter().map(|(path, heading)| ((*path).to_owned(), self.at(heading, ""))).collect()
+    }
+
+    /// Complains of what this release does not know: the definition may be of a later one.
+    fn unknown(&mut self, section: &str, key: &str, problem: impl fmt::Display) {
+        self.errors.push(self.at(section, key).error(format!("{problem}")));
+    }
+
+    /// A value from its text.
+    fn read<T: Scalar>(&mut self, section: &str, key: &str, text: &str) -> T {
+        T::read(text).unwrap_or_else(|fault| {
+            let problem = match fault {
+                Fault::Said(problem) => problem,
+                Fault::Unlike | Fault::Hidden(_) => format!("is not {}", T::wanted()),
+            };
+            self.unknown(section, key, format!("{text:?} {problem}"));
+            T::default()
+        })
+    }
+
+    fn source(&mut self, past: &SourceForm, now: &Source) -> Source {
+        match past {
+            SourceForm::Kinesis { streams, start } => {
+                let now = if let Source::Kinesis(now) = now { now.clone() } else { Kinesis::default() };
+                let region = now.region.clone().or_else(|| streams.iter().find_map(plain_region));
+                let streams = streams.iter().map(|stream| addressed(stream, &now.streams)).collect();
+                Source::Kinesis(Kinesis { streams, region, start: self.read("[source]", "start", start), ..now })
+            }
+            SourceForm::Kafka { topics, start, headers, tombstones, isolation } => {
+                let now = if let Source::Kafka(now) = now { now.clone() } else { Kafka::default() };
+                let mut options = now.options;
+                if read::isolation(&options) != isolation.as_deref() {
+                    options.remove(read::ISOLATION);
+                    options.extend(isolation.as_deref().map(|word| (read::ISOLATION.to_owned(), Text::from(word))));
+                }
+                Source::Kafka(Kafka {
+                    topics: topics.iter().map(text).collect(),
+                    start: self.read("[source]", "start", start),
+                    headers: headers.iter().map(text).collect(),
+                    tombstones: self.read("[source]", "tombstones", tombstones),
+                    options,
+                    ..now
+                })
+            }
+            SourceForm::Files { path } => {
+                let now = match now {
+                    Source::Files(now) => now.clone(),
+                    _ => Files { location: Location::default(), interval: Duration::from_secs(5) },
+                };
+                let same = normal(now.location.path.as_str(), &absolute) == path.meant();
+                let location = if same { now.location } else { now.location.with_path(text(path)) };
+                Source::Files(Files { location, interval: now.interval })
+            }
+            SourceForm::Generate { kind, seed, splits, broken } => {
+                let now = if let Source::Generate(now) = now { now.clone() } else { Generate::default() };
+                let Share(broken) = self.read("[source]", "broken", broken);
+                let kind = self.read("[source]", "kind", kind);
+                Source::Generate(Generate { kind, seed: *seed, splits: *splits, broken, ..now })
+            }
+        }
+    }
+
+    fn decode(&mut self, past: &DecodeForm, now: &Decode) -> Decode {
+        let DecodeForm { format, compression, csv: CsvForm { header, delimiter, null }, written } = past;
+        Decode {
+            format: self.read("[decode]", "format", format),
+            compression: self.read("[decode]", "compression", compression),
+            csv: Csv {
+                header: *header,
+                delimiter: u8::try_from(*delimiter).unwrap_or_else(|_| {
+                    self.unknown("[decode]", "delimiter", format!("{delimiter:?} is more than one byte"));
+                    b','
+                }),
+                null: text(null),
+            },
+            written: written.as_ref().map_or(Written::Plainly, |written| self.written(written, &now.written)),
+        }
+    }
+
+    fn written(&mut self, past: &WrittenForm, now: &Written) -> Written {
+        match past {
+            WrittenForm::Avro { schema, references } => {
+                let (schema, references) = (schema.clone(), references.clone());
+                Written::With(Arc::new(WriterSchema::Avro { schema, references }))
+            }
+            WrittenForm::Protobuf { files, root } => match STANDARD.decode(files) {
+                Ok(files) => Written::With(Arc::new(WriterSchema::Protobuf { files, root: root.clone() })),
+                Err(error) => {
+                    self.unknown("[decode]", "schema", format!("is not base64: {error}"));
+                    Written::Plainly
+                }
+            },
+            WrittenForm::Hashed { hash: _, bytes } => match now {
+                Written::With(schema) if read::written(schema) == *past => now.clone(),
+                _ => {
+                    let problem = format!(
+                        "its {bytes} bytes are too many for the log, which has their hash alone, and the schema file is not \
+                         the one that it was; put the file back as it was then"
+                    );
+                    self.unknown("[decode]", "schema", problem);
+                    Written::Plainly
+                }
+            },
+            WrittenForm::Registry { url } => match now {
+                Written::ById(registry) if registry_address(registry.url.as_str()) == url.meant() => now.clone(),
+                _ => Written::ById(Registry { url: text(url), user: None, password: None, ca_file: None }),
+            },
+        }
+    }
+
+    fn column(&mut self, ColumnForm { name, kind, required }: &ColumnForm) -> Column {
+        let kind = match kind {
+            KindForm::Fields(fields) => Kind::Struct(fields.iter().map(|field| self.column(field)).collect()),
+            KindForm::Element(element) => Kind::List(Box::new(self.column(element))),
+            KindForm::Word(word) => schema::kind(word).unwrap_or_else(|problem| {
+                self.unknown("[schema]", name, format!("{word:?} {problem}"));
+                Kind::String
+            }),
+        };
+        Column { name: name.clone(), kind, required: *required }
+    }
+
+    fn expression(&self, section: &str, ExpressionForm { name, sql }: &ExpressionForm) -> Expression {
+        Expression { name: name.clone(), sql: text(sql), at: self.at(section, name) }
+    }
+
+    fn average(&mut self, AverageForm { name, of, by, time, group, keep_millis }: &AverageForm) -> Average {
+        Average {
+            name: text(name),
+            of: of.clone(),
+            by: by.iter().map(|bucket| self.read("[[average]]", "by", bucket)).collect(),
+            time: time.clone(),
+            group: group.clone(),
+            keep: keep_millis.map(Duration::from_millis),
+            max_groups: u32::MAX,
+            at: self.at("[[average]]", ""),
+        }
+    }
+
+    fn sink(&mut self, past: &SinkForm, location: &Location) -> Sink {
+        let SinkForm { partition, select, compression, file_size, row_group_size, page_size, .. } = past;
+        let SinkForm { dictionary, statistics, bloom, page_index, .. } = past;
+        Sink {
+            location: location.clone(),
+            partition: partition.clone(),
+            compression: self.read("[sink]", "compression", compression),
+            select: select.clone(),
+            file_size: *file_size,
+            row_group_size: *row_group_size,
+            page_size: *page_size,
+            dictionary: choice(dictionary),
+            statistics: choice(statistics),
+            bloom: bloom.clone(),
+            page_index: *page_index,
+        }
+    }
+}
+
+fn text(said: &Said) -> Text {
+    said.0.clone()
+}
+
+fn plain_region(stream: &StreamForm) -> Option<Text> {
+    let StreamForm { name: _, region, account } = stream;
+    region.as_ref().filter(|_| account.is_none()).map(text)
+}
+
+/// A stream as the file of today names it, or as it was named then.
+fn addressed(stream: &StreamForm, now: &[Text]) -> Text {
+    let StreamForm { name, region, account } = stream;
+    let name_of = |text: &Text| Arn::parse(text.as_str()).map_or(text.as_str().to_owned(), |arn| arn.name.to_owned());
+    if let Some(same) = now.iter().find(|now| name_of(now) == name.meant()) {
+        return same.clone();
+    }
+    match (region, account) {
+        (Some(region), Some(account)) => {
+            let arn = format!("arn:aws:kinesis:{}:{account}:stream/{}", region.meant(), name.meant());
+            Text::from(arn.as_str())
+        }
+        _ => text(name),
+    }
+}
+
+fn choice(choice: &Option<ChoiceForm>) -> Choice {
+    match choice {
+        None => Choice::ByColumn,
+        Some(ChoiceForm::All(true)) => Choice::All,
+        Some(ChoiceForm::All(false)) => Choice::None,
+        Some(ChoiceForm::Columns(columns)) => Choice::Columns(columns.clone()),
+    }
+}
