@@ -58,7 +58,7 @@ async fn the_definition_changes_under_kills_in_a_bucket() {
 /// A start of the outer pipeline once aborted the uploads of the inner one: 60 of 6,000 rows were left.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn two_neighbours_are_killed_and_harm_nothing_of_each_other() {
-    let (mut outer, mut outer_input) = Input::with_pipeline("neighbours", true).await;
+    let (outer, mut outer_input) = Input::with_pipeline("neighbours", true).await;
     let (mut inner, mut inner_input) = Input::with_pipeline("neighbours/below", true).await;
     let mut rng = StdRng::seed_from_u64(29);
     for round in 0..ROUNDS {
