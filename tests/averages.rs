@@ -113,7 +113,7 @@ fn totals_that_the_memory_has_no_room_for_end_the_run_and_more_memory_goes_on_ex
     folder.pipeline("", few);
     folder.records("a.ndjson", 0..4_000);
     let line = told(&folder.run(1, &[])).to_owned();
-    for part in ["[limits] memory", "max_groups", "4000 totals", "375000 bytes"] {
+    for part in ["[limits] memory", "max_groups", "4000 totals", "468750 bytes"] {
         assert!(line.contains(part), "{part} is not in {line}");
     }
     assert_eq!((folder.rows(), folder.totals()), (0, BTreeMap::new()));
