@@ -5,8 +5,7 @@
 //! it says, and nothing is tried for ever.
 //!
 //! **What a confirmation costs.** An answer that carries the checksum of the whole object, held against that of the commit,
-//! proves as much as a look: Amazon S3, MinIO and versitygw answer so to uploads with checksums, and then no request is
-//! added. A store that tells no checksum is asked once more a file (S3: a HEAD, side by side with all others; a folder: a
+//! proves as much as a look, and then no request is added. A store that tells no checksum is asked once more a file (S3: a HEAD, side by side with all others; a folder: a
 //! `stat`). An entity tag would not do instead: it is a hash of the parts' hashes only where the bucket does not encrypt
 //! with keys of its own.
 
