@@ -55,6 +55,19 @@ impl Pause {
         self.next = (self.next * 2).min(LONGEST);
     }
 
+    /// Waits after an error that another try may mend. An error that none mends, or one that has lasted for [`GIVE_UP`], is
+    /// given back.
+    pub async fn try_again(&mut self, error: StoreError) -> Result<(), StoreError> {
+        if !error.can_retry() {
+            return Err(error);
+        }
+        if self.is_over() {
+            return Err(error.given_up(self.tries, self.lasted()));
+        }
+        self.wait(&error.to_string()).await;
+        Ok(())
+    }
+
     /// How often it was tried in vain.
     pub fn tries(&self) -> u32 {
         self.tries

@@ -37,7 +37,7 @@ use crate::cluster::{Cluster, Introduction, Member, News, Pipe, Seat};
 use crate::config::{Config, Location};
 use crate::connector::{Source, Store, StoreError, registry};
 use crate::exit::{Exit, Fatal};
-use crate::log::claim::{Accept, Claimant, claim, pins};
+use crate::log::claim::{Accept, Claimant, claim, patiently_ask};
 use crate::log::committer::{Committing, OnCommit, Worth};
 use crate::log::owner::TakeOver;
 use crate::log::{Places, backfill, ending, lost, read, recover};
@@ -128,7 +128,7 @@ pub async fn foresee(stages: &Stages, options: &Options) -> Result<Foreseen, Fat
     let (places, source) = connect(stages, options).await?;
     let mut state = read::state(&*places.data, read::end(&*places.data).await?).await?;
     let who = claimant(stages, options)?;
-    let pins = pins(&*source, &state).await?;
+    let pins = patiently_ask(|| source.pins(&state.pins)).await?;
     let claim = state.claim(who.claim(&options.clock, pins, Vec::new()));
     state.apply(&claim, 0).map_err(|broken| Fatal::Log(broken.to_string()))?;
     source.goes_on_from(&state);

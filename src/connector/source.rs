@@ -81,6 +81,12 @@ pub trait Source: Send + Sync + 'static {
         Ok(BTreeMap::new())
     }
 
+    /// Finished splits of the log that the source will never list again, neither by name nor as a parent. The claim takes them
+    /// out of the log, so that a stream that reshards for years leaves no more behind than it holds.
+    async fn forgets(&self, _log: &State) -> Result<Vec<Split>, SourceError> {
+        Ok(Vec::new())
+    }
+
     /// Told once, after the log is claimed and before the first [`Source::discover`], what the log holds: the pins, and how
     /// far each split is committed.
     fn goes_on_from(&self, _log: &State) {}

@@ -8,7 +8,7 @@ use crate::connector::store::Created;
 use crate::connector::{Store, StoreError};
 use crate::exit::Fatal;
 use crate::log::objects::commit_key;
-use crate::retry::Pause;
+use crate::retry::{self, Pause};
 
 /// How an append ended.
 #[derive(Debug, PartialEq)]
@@ -19,13 +19,15 @@ pub enum Appended {
     Theirs(Box<Commit>),
 }
 
-/// Appends `commit`, however many tries and looks it takes to know. Only a store that refuses for good ends in an error.
+/// Appends `commit`, with as many tries and looks as it takes to know. An error means that the store refused for good, or that
+/// it gave no clear answer for [`retry::GIVE_UP`]; whether the commit is there is then for the next start to read.
 pub async fn append(store: &dyn Store, commit: &Commit) -> Result<Appended, Fatal> {
     let key = commit_key(commit.commit);
     let ours = Bytes::from(commit.to_bytes());
     let mut pause = Pause::default();
     loop {
-        let mut step = after_creating(create(store, &key, &ours).await?);
+        let (answer, trouble) = create(store, &key, &ours).await?;
+        let mut step = after_creating(answer);
         let mut found = None;
         if step == Step::ReadBack {
             found = read_back(store, &key, &mut pause).await?;
@@ -34,17 +36,21 @@ pub async fn append(store: &dyn Store, commit: &Commit) -> Result<Appended, Fata
         match step {
             Step::Done => return Ok(Appended::Ours(ours.len() as u64)),
             Step::Fenced => return theirs(store, &key, &found.unwrap_or_default()),
-            Step::CreateAgain | Step::ReadBack => pause.wait(&format!("create {key}")).await,
+            Step::CreateAgain | Step::ReadBack => match trouble {
+                Some(error) => pause.try_again(error).await?,
+                None => pause.wait(&format!("create {key}")).await,
+            },
         }
     }
 }
 
-async fn create(store: &dyn Store, key: &str, bytes: &Bytes) -> Result<Answer, Fatal> {
+/// What came of a try to create, and the trouble where there was one.
+async fn create(store: &dyn Store, key: &str, bytes: &Bytes) -> Result<(Answer, Option<StoreError>), Fatal> {
     match store.create(key, bytes.clone()).await {
-        Ok(Created::New) => Ok(Answer::New),
-        Ok(Created::Exists) => Ok(Answer::Exists),
-        Err(StoreError::Unclear { .. }) => Ok(Answer::Unclear),
-        Err(StoreError::Unavailable { .. }) => Ok(Answer::NotDone),
+        Ok(Created::New) => Ok((Answer::New, None)),
+        Ok(Created::Exists) => Ok((Answer::Exists, None)),
+        Err(error @ StoreError::Unclear { .. }) => Ok((Answer::Unclear, Some(error))),
+        Err(error @ StoreError::Unavailable { .. }) => Ok((Answer::NotDone, Some(error))),
         Err(refused) => Err(refused.into()),
     }
 }
@@ -53,8 +59,7 @@ async fn read_back(store: &dyn Store, key: &str, pause: &mut Pause) -> Result<Op
     loop {
         match store.get(key).await {
             Ok(found) => return Ok(found),
-            Err(error) if error.can_retry() => pause.wait(&error.to_string()).await,
-            Err(refused) => return Err(refused.into()),
+            Err(error) => pause.try_again(error).await?,
         }
     }
 }
@@ -63,4 +68,47 @@ fn theirs(store: &dyn Store, key: &str, found: &[u8]) -> Result<Appended, Fatal>
     let commit = Commit::from_bytes(found)
         .map_err(|error| Fatal::Log(format!("{key} in {} is not a commit: {error}", store.name())))?;
     Ok(Appended::Theirs(Box::new(commit)))
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    //! Would catch a process that neither works nor ends while the log is away.
+
+    use std::sync::Arc;
+
+    use super::*;
+    use crate::connector::memory::{Fate, Faults, MemoryStore, Operation, Unreliable};
+
+    async fn gives_up(fate: impl Fn(Operation) -> Fate + Send + Sync + 'static) -> String {
+        let faults = Faults::new(move |call| fate(call.operation));
+        let store = Unreliable::new(Arc::new(MemoryStore::new("lake")), Arc::new(faults));
+        let Err(Fatal::Store(error)) = append(&store, &Commit { commit: 3, ..Commit::default() }).await else {
+            unreachable!("nothing was ever answered")
+        };
+        error.to_string()
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_log_that_never_answers_is_given_up() {
+        let away = gives_up(|_| Fate::Fails).await;
+        assert!(away.contains("commits/3.json") && away.contains("start again once the store answers"), "{away}");
+        let silent = gives_up(|operation| match operation {
+            Operation::Create => Fate::LostRequest,
+            _ => Fate::Works,
+        });
+        assert!(silent.await.contains("tries in 15 minutes came to nothing"));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_lost_answer_is_read_back() {
+        let faults = Faults::new(|call| match call.operation {
+            Operation::Create => Fate::LostAnswer,
+            _ => Fate::Works,
+        });
+        let store = Unreliable::new(Arc::new(MemoryStore::new("lake")), Arc::new(faults));
+        let commit = Commit { commit: 3, ..Commit::default() };
+        let bytes = commit.to_bytes().len() as u64;
+        assert_eq!(append(&store, &commit).await.unwrap(), Appended::Ours(bytes));
+    }
 }

@@ -76,8 +76,9 @@ pub async fn claim(store: &dyn Store, source: &dyn Source, who: &Claimant, clock
         }
         let mut state = read::state(store, last).await?;
         let notes = who.check(store, &state)?;
-        let pins = pins(source, &state).await?;
-        let commit = state.claim(who.claim(clock, pins, notes));
+        let pins = patiently_ask(|| source.pins(&state.pins)).await?;
+        let forgotten = patiently_ask(|| source.forgets(&state)).await?;
+        let commit = state.claim(Claim { forgotten, ..who.claim(clock, pins, notes) });
         if let Appended::Ours(bytes) = append(store, &commit).await? {
             state.apply(&commit, bytes).map_err(|broken| Fatal::Log(broken.to_string()))?;
             if !commit.notes.is_empty() {
@@ -102,6 +103,7 @@ impl Claimant {
             definition: Some(self.definition.to_json()),
             averages: self.averages.clone(),
             pins,
+            forgotten: Vec::new(),
             notes,
         }
     }
@@ -147,11 +149,13 @@ fn other_source(store: &dyn Store, before: &str, now: &str) -> Fatal {
     ))
 }
 
-/// Where the parts of a source stand that are new to the log. Waits for a source that is away.
-pub async fn pins(source: &dyn Source, log: &State) -> Result<BTreeMap<String, String>, SourceError> {
+/// Asks a source until it answers; waits for one that is away.
+pub async fn patiently_ask<T, F: Future<Output = Result<T, SourceError>>>(
+    ask: impl Fn() -> F,
+) -> Result<T, SourceError> {
     let mut pause = Pause::default();
     loop {
-        match source.pins(&log.pins).await {
+        match ask().await {
             Err(SourceError::Unavailable { name, message }) => pause.wait(&format!("{name}: {message}")).await,
             settled => return settled,
         }

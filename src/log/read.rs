@@ -119,7 +119,10 @@ pub async fn fenced_or(store: &dyn Store, ours: u64, seemed: Fatal) -> Fatal {
                 let (store, theirs, commit) = (store.name().to_owned(), theirs.generation, theirs.commit);
                 return Fatal::Fenced { store, commit, ours, theirs };
             }
-            Err(Fatal::Store(error)) if error.can_retry() => pause.wait(&error.to_string()).await,
+            Err(Fatal::Store(error)) => match pause.try_again(error).await {
+                Ok(()) => {}
+                Err(_) => return seemed,
+            },
             _ => return seemed,
         }
     }

@@ -5,7 +5,7 @@ use millstream_operators::protocol::recover::{Aborting, Place, Unfinished, to_fi
 
 use crate::exit::Fatal;
 use crate::log::{Places, publish, read};
-use crate::retry::Pause;
+use crate::retry::persistently;
 
 /// What recovering came to.
 #[derive(Debug, Default)]
@@ -36,14 +36,7 @@ pub async fn recover(places: &Places, state: &State) -> Result<Recovered, Fatal>
 
 async fn abort_old(places: &Places, place: Place, aborting: &Aborting<'_>) -> Result<usize, Fatal> {
     let store = places.of(place);
-    let mut pause = Pause::default();
-    let uploads = loop {
-        match store.uploads("").await {
-            Ok(uploads) => break uploads,
-            Err(error) if error.can_retry() => pause.wait(&error.to_string()).await,
-            Err(refused) => return Err(refused.into()),
-        }
-    };
+    let uploads = persistently(|| store.uploads("")).await?;
     let mut aborted = 0;
     for upload in uploads.iter().filter(|upload| aborting.wants(&upload.key, &upload.id)) {
         match store.abort(upload).await {

@@ -36,6 +36,10 @@ impl Source for Registered {
         self.source.pins(known).await
     }
 
+    async fn forgets(&self, log: &State) -> Result<Vec<Split>, SourceError> {
+        self.source.forgets(log).await
+    }
+
     fn goes_on_from(&self, log: &State) {
         self.source.goes_on_from(log);
     }
@@ -50,6 +54,10 @@ impl Source for Registered {
 
     fn concurrency(&self) -> usize {
         self.source.concurrency()
+    }
+
+    fn is_exhausted(&self, split: &SplitInfo, at: Option<&Position>) -> bool {
+        self.source.is_exhausted(split, at)
     }
 
     async fn read(

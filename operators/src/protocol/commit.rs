@@ -64,6 +64,9 @@ pub struct Commit {
     /// Averages that the definition no longer has. Added again, they start from a recount.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub dropped: Vec<String>,
+    /// Finished splits that the source will never name again: they are known no longer.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub forgotten: Vec<Split>,
     /// Files that are gone, whose loss somebody accepted.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub lost: Vec<Lost>,

@@ -67,6 +67,8 @@ pub enum Broken {
     Backwards { commit: u64, split: String, last: String, found: String },
     #[error("commit {commit} moves {split} on, which an earlier commit says is done")]
     AfterTheEnd { commit: u64, split: String },
+    #[error("commit {commit} forgets {split}, which no earlier commit says is done")]
+    ForgottenTooSoon { commit: u64, split: String },
     #[error("commit {commit} belongs to log {found}, the commits before it to log {last}")]
     OtherLog { commit: u64, last: LogId, found: LogId },
 }
@@ -87,6 +89,8 @@ pub struct Claim {
     pub averages: BTreeMap<String, String>,
     /// What `latest` stands for in parts of the source that are new to the log.
     pub pins: BTreeMap<String, String>,
+    /// Finished splits that the source will never name again.
+    pub forgotten: Vec<Split>,
     /// What changed or was accepted.
     pub notes: Vec<String>,
 }
@@ -111,6 +115,9 @@ impl State {
         if commit.snapshot.is_some() && commit.snapshot != self.snapshot {
             self.snapshot = commit.snapshot.clone();
             self.since_snapshot = bytes;
+        }
+        for split in &commit.forgotten {
+            self.positions.remove(split);
         }
         for (split, progress) in &commit.positions {
             self.positions.insert(split.clone(), SplitState { at: progress.at.clone(), done: progress.done });
@@ -155,6 +162,11 @@ impl State {
         {
             return Err(Broken::OtherLog { commit, last, found });
         }
+        if let Some(split) =
+            next.forgotten.iter().find(|split| !self.positions.get(*split).is_some_and(|last| last.done))
+        {
+            return Err(Broken::ForgottenTooSoon { commit, split: split.to_string() });
+        }
         for (split, progress) in &next.positions {
             let Some(last) = self.positions.get(split) else { continue };
             if last.done && last.at != progress.at {
@@ -170,7 +182,7 @@ impl State {
 
     /// The claim that a new start makes first. It changes nothing but the generation and, where it is new, the definition.
     pub fn claim(&self, claim: Claim) -> Commit {
-        let Claim { writer, version, pipeline, at, log, definition, averages, pins, notes } = claim;
+        let Claim { writer, version, pipeline, at, log, definition, averages, pins, forgotten, notes } = claim;
         let dropped = self.kept.keys().filter(|name| !averages.contains_key(*name)).cloned().collect();
         Commit {
             writer,
@@ -181,6 +193,7 @@ impl State {
             generation: self.generation + 1,
             definition: definition.filter(|definition| self.definition.as_ref() != Some(definition)),
             notes,
+            forgotten,
             dropped,
             pins: pins.into_iter().filter(|(name, _)| !self.pins.contains_key(name)).collect(),
             // As long as nothing was read, there is nothing to count: the averages are complete.
@@ -274,6 +287,17 @@ mod tests {
         assert!(matches!(state.apply(&foreign, 0), Err(Broken::OtherLog { .. })));
     }
 
+    /// Would catch a log that grows with every reshard.
+    #[test]
+    fn a_claim_takes_finished_splits_out_of_the_log() {
+        let mut state = State::default();
+        let done = |done| SplitState { at: Position::at(5), done };
+        state.positions.extend([("old".into(), done(true)), ("new".into(), done(true)), ("open".into(), done(false))]);
+        let claimed = state.claim(Claim { forgotten: vec!["old".into()], ..Claim::default() });
+        state.apply(&Commit::from_bytes(&claimed.to_bytes()).unwrap(), 0).unwrap();
+        assert_eq!(state.positions.keys().map(|split| &**split).collect::<Vec<_>>(), ["new", "open"]);
+    }
+
     /// An average that was away missed records: what the log says of it counts no more.
     #[test]
     fn an_average_that_was_dropped_is_not_complete_when_it_comes_back() {
@@ -308,6 +332,10 @@ mod tests {
         assert!(matches!(refused(back), Broken::Backwards { .. }));
         let after = Commit { positions: positions("done", 6), ..next.clone() };
         assert!(matches!(refused(after), Broken::AfterTheEnd { .. }));
+        let forgets = |split: &str| Commit { forgotten: vec![split.into()], ..next.clone() };
+        assert!(matches!(refused(forgets("open")), Broken::ForgottenTooSoon { .. }));
+        assert!(matches!(refused(forgets("unknown")), Broken::ForgottenTooSoon { .. }));
+        state.clone().apply(&forgets("done"), 0).unwrap();
         state.clone().apply(&next, 0).unwrap();
     }
 

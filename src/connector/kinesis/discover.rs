@@ -3,7 +3,7 @@
 //! Owns the reading of a listing as splits, and the three ways in which a listing tells that records went unread: a shard
 //! whose reading was not finished is gone; a shard's parent came and went unseen; the stream is another one of the same name.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use aws_sdk_kinesis::types;
@@ -114,6 +114,25 @@ impl Looking {
         self.seen.extend(listed);
         Ok(())
     }
+}
+
+/// Finished shards that no listing will name again. The children of a finished shard exist, so a shard that neither is listed
+/// nor is the parent of a listed one never will be. Where the stream may be another one of the same name, nothing is forgotten:
+/// the next look has to find that out.
+pub(super) fn forgotten(
+    stream: &str,
+    shards: &[Shard],
+    summary: &Summary,
+    positions: &BTreeMap<Split, SplitState>,
+) -> Vec<Split> {
+    let ids = shards.iter().flat_map(|shard| shard.parents.iter().chain([&shard.id]));
+    let named: BTreeSet<Split> = ids.map(|id| split(stream, id)).collect();
+    let prefix = format!("{stream}/");
+    let committed = || positions.iter().filter(|(split, _)| split.starts_with(&prefix));
+    if committed().any(|(split, state)| is_of_this_stream(split, state, summary).is_err()) {
+        return Vec::new();
+    }
+    committed().filter(|(split, state)| state.done && !named.contains(*split)).map(|(split, _)| split.clone()).collect()
 }
 
 /// What was read before the stream was made was read of another one.

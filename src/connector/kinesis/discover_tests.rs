@@ -63,6 +63,24 @@ fn an_unfinished_shard_that_is_forgotten_is_a_loss_and_a_finished_one_is_not() {
     assert!(looking.check("s", &[], &summary(0), &told, NOW * 1000).is_ok());
 }
 
+/// Would catch a log that grows with every reshard, a child taken for one with a lost parent, and a stream of the same name
+/// that is read as if it were the old one.
+#[test]
+fn what_no_listing_names_again_is_forgotten() {
+    let read = |time: i64| format!("7.1#whole,read={time}");
+    let (old, new) = (read(NOW - DAY), read(NOW - HOUR));
+    let told =
+        told(0, &[("a", &old, true), ("b", &old, true), ("c", &new, true), ("d", &new, false), ("x/a", &new, true)]);
+    let forgotten = |shards: &[Shard], created| forgotten("s", shards, &summary(created), &told.positions);
+    let shards = [shard("d", &["b"]), shard("c", &[]), shard("x/a", &[])];
+    assert_eq!(forgotten(&shards, 0), ["s/a".into()]);
+    assert_eq!(
+        forgotten(&shards, NOW - HOUR - HOUR),
+        [] as [Split; 0],
+        "some of it was read before the stream was made"
+    );
+}
+
 #[test]
 fn a_generation_that_came_and_went_is_a_loss() {
     let known = [("a", "7.1#whole,read=8640000000", true)];

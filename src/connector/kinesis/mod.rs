@@ -34,8 +34,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use millstream_operators::Position;
 use millstream_operators::protocol::State;
+use millstream_operators::{Position, Split};
 use tokio::time::sleep_until;
 
 use self::discover::Looking;
@@ -143,6 +143,18 @@ impl Source for Kinesis {
             pins.insert(stream.name().to_owned(), self.pin(stream).await?.text());
         }
         Ok(pins)
+    }
+
+    async fn forgets(&self, log: &State) -> Result<Vec<Split>, SourceError> {
+        if !log.positions.values().any(|state| state.done) {
+            return Ok(Vec::new());
+        }
+        let mut forgotten = Vec::new();
+        for stream in &self.streams {
+            let (shards, summary) = (stream.list().await?, stream.summary().await?);
+            forgotten.extend(discover::forgotten(stream.name(), &shards, &summary, &log.positions));
+        }
+        Ok(forgotten)
     }
 
     fn goes_on_from(&self, log: &State) {

@@ -163,8 +163,8 @@ impl Outlet for Kept {
     }
 }
 
-/// Looks, and reads shard `a` from a position of the log (none: from its beginning).
-async fn run(acts: Acts, at: Option<&str>, start: Start) -> (Result<End, SourceError>, Vec<String>) {
+/// The stream `s` of this service.
+async fn source(acts: Acts, start: Start) -> Kinesis {
     let access = Access {
         endpoint: Some(serve(acts).await),
         region: Some("us-east-1".into()),
@@ -173,7 +173,12 @@ async fn run(acts: Acts, at: Option<&str>, start: Start) -> (Result<End, SourceE
     };
     let clock: Clock = Arc::new(|| NOW * 1000);
     let (streams, bounds) = (vec!["s".to_owned()], Bounds::Unbounded);
-    let source = Kinesis::connect(Options { streams, start, access, consumer: None, bounds, clock }).await.unwrap();
+    Kinesis::connect(Options { streams, start, access, consumer: None, bounds, clock }).await.unwrap()
+}
+
+/// Looks, and reads shard `a` from a position of the log (none: from its beginning).
+async fn run(acts: Acts, at: Option<&str>, start: Start) -> (Result<End, SourceError>, Vec<String>) {
+    let source = source(acts, start).await;
     let at = at.map(Position::new);
     let mut log = State::default();
     log.pins.insert("s".into(), "2000-01-01T00:00:00Z".into());
@@ -305,6 +310,23 @@ async fn a_position_that_the_stream_does_not_know_is_of_another_stream() {
     let acts = once("GetShardIterator", vec![Some((400, ahead))]);
     let (end, read) = run(acts, None, Start::At(NOW * 1000)).await;
     assert_eq!((end.unwrap(), read.len()), (End::Finished, 3));
+}
+
+/// Would catch a claim that asks the wrong stream, or that asks where nothing can be forgotten.
+#[tokio::test]
+async fn a_finished_shard_that_is_listed_no_more_is_forgotten() {
+    let acts: Acts = Arc::new(|operation, body| match operation {
+        "ListShards" => shards(&[("b", Some("a"))]),
+        _ => well(OLD, operation, body),
+    });
+    let source = source(acts, Start::TrimHorizon).await;
+    let mut log = State::default();
+    let state = |done| SplitState { at: Position::new(note(7, 1)), done };
+    log.positions.extend([("s/old".into(), state(true)), ("s/a".into(), state(true)), ("s/b".into(), state(false))]);
+    assert_eq!(source.forgets(&log).await.unwrap(), ["s/old".into()]);
+    let silent: Acts = Arc::new(|operation, _| panic!("{operation} was called"));
+    log.positions.retain(|_, state| !state.done);
+    assert_eq!(self::source(silent, Start::TrimHorizon).await.forgets(&log).await.unwrap(), []);
 }
 
 #[tokio::test]
