@@ -8,7 +8,7 @@ use crate::connector::store::Created;
 use crate::connector::{Store, StoreError};
 use crate::exit::Fatal;
 use crate::log::objects::commit_key;
-use crate::retry::{self, Pause};
+use crate::retry::Pause;
 
 /// How an append ended.
 #[derive(Debug, PartialEq)]
@@ -20,7 +20,7 @@ pub enum Appended {
 }
 
 /// Appends `commit`, with as many tries and looks as it takes to know. An error means that the store refused for good, or that
-/// it gave no clear answer for [`retry::GIVE_UP`]; whether the commit is there is then for the next start to read.
+/// it gave no clear answer for [`GIVE_UP`](crate::retry::GIVE_UP); whether the commit is there is then for the next start to read.
 pub async fn append(store: &dyn Store, commit: &Commit) -> Result<Appended, Fatal> {
     let key = commit_key(commit.commit);
     let ours = Bytes::from(commit.to_bytes());
