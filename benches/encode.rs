@@ -49,7 +49,8 @@ fn speed(bytes: usize, round: impl FnOnce() -> u64) -> f64 {
 }
 
 fn encoded(stages: &Stages, batches: &[Batch], compression: Compression) -> u64 {
-    let options = EncodeOptions { compression, ..stages.data_options(Arc::new(Unlimited)) };
+    let options =
+        EncodeOptions { compression, ..stages.data_options(stages.config().first_sink(), Arc::new(Unlimited)) };
     let (mut encoder, mut bytes) = (Encoder::new(options).unwrap(), 0);
     let mut give = |encoder: &mut Encoder| {
         bytes += encoder.pieces().iter().filter_map(|piece| piece.end.as_ref()).map(|end| end.bytes).sum::<u64>();

@@ -1,10 +1,11 @@
 //! The one place where operators are put together.
 //!
 //! ```text
-//! ingest → decode → validate → enrich → limit ─┬→ encode → stage ─┐
-//!    │        └─────────┴─────────┴────────┤    └→ average ────────┼→ commit
-//!    │                     rejects → encode → stage ──────────────┤
-//!    └────────────────────── progress ────────────────────────────┘
+//! ingest → decode → validate → enrich → route ─┬→ per sink: encode → stage ─┐
+//!    │        └─────────┴─────────┴────────┤    ├→ average ─────────────────┼→ commit
+//!    │                                     │    └→ counts ──────────────────┤
+//!    │                                     └→ rejects: encode → stage ──────┤
+//!    └────────────────────── progress ──────────────────────────────────────┘
 //! ```
 //! Where the pipeline asks for it (`[balance]`), raw batches are spread over all workers between ingest and decode.
 //!
@@ -20,13 +21,14 @@ use millstream_operators::average::{AverageFailure, Averager, Change, Room, aver
 use millstream_operators::commit::{CommitRequest, Item, Sealed, commit};
 use millstream_operators::control::{Control, DeskOptions};
 use millstream_operators::decode::DecodeStream;
-use millstream_operators::encode::{EncodeOptions, Encoder, PathLimit, encode, limit_paths};
+use millstream_operators::encode::{EncodeOptions, Encoder, encode};
 use millstream_operators::enrich::enrich;
 use millstream_operators::ingest::{EpochMeter, ingest};
 use millstream_operators::port::Queues;
 use millstream_operators::protocol::assign::Bounds;
-use millstream_operators::protocol::recover::Place;
-use millstream_operators::protocol::{AverageTotals, State};
+use millstream_operators::protocol::equation::Announced;
+use millstream_operators::protocol::{AverageTotals, Place, State};
+use millstream_operators::route::{Route, Routes, route};
 use millstream_operators::spread::{Lending, spread};
 use millstream_operators::stage::{Staged, stage};
 use millstream_operators::validate::validate;
@@ -154,8 +156,9 @@ where
 /// What of a worker's dataflow can fail to be made, made beforehand.
 struct Parts {
     decoder: millstream_operators::decode::Decoder,
-    limit: PathLimit,
-    data: Encoder,
+    route: Route,
+    /// In the order of the route's legs.
+    sinks: Vec<(Place, Encoder)>,
     rejects: Encoder,
     averager: Averager,
 }
@@ -169,22 +172,29 @@ impl Parts {
     fn new(plan: &Plan, worker: usize, peers: usize) -> Result<Self, Fatal> {
         let wrong = |error: &dyn std::fmt::Display| Fatal::Failed(error.to_string());
         let reserve = Arc::new(plan.budget.clone());
-        let of = |place: Place, options: EncodeOptions| EncodeOptions {
-            min_part: plan.committing.places.of(place).min_part(),
-            memory: plan.open_files / (peers / plan.processes),
-            worker,
-            generation: plan.state.generation,
-            log: plan.state.log,
-            kind: place,
-            ..options
+        let config = plan.stages.config();
+        // What open files may hold is shared by the sinks of a worker; its rejects have as much besides.
+        let memory = plan.open_files / (peers / plan.processes);
+        let of = |place: &Place, options: EncodeOptions, memory: usize| -> Result<Encoder, Fatal> {
+            let options = EncodeOptions {
+                min_part: plan.committing.places.of(place)?.min_part(),
+                memory,
+                worker,
+                generation: plan.state.generation,
+                log: plan.state.log,
+                ..options
+            };
+            Encoder::new(options).map_err(|error| wrong(&error))
         };
-        let data = of(Place::Data, plan.stages.data_options(reserve.clone()));
-        let rejects = of(Place::Rejects, plan.stages.rejects_options(reserve));
+        let sinks = config.sinks.iter().map(|sink| {
+            let options = plan.stages.data_options(sink, reserve.clone());
+            Ok((sink.place.clone(), of(&sink.place, options, memory / config.sinks.len())?))
+        });
         Ok(Parts {
+            sinks: sinks.collect::<Result<_, Fatal>>()?,
             decoder: plan.stages.decoder().map_err(|error| wrong(&error))?,
-            limit: plan.stages.limit().map_err(|error| wrong(&error))?,
-            data: Encoder::new(data).map_err(|error| wrong(&error))?,
-            rejects: Encoder::new(rejects).map_err(|error| wrong(&error))?,
+            route: plan.stages.route().map_err(|error| wrong(&error))?,
+            rejects: of(&Place::rejects(), plan.stages.rejects_options(reserve.clone()), memory)?,
             averager: plan.stages.averager().map_err(|error| wrong(&error))?,
         })
     }
@@ -211,22 +221,29 @@ impl Parts {
         let (decoded, undecoded) = raw.decode(self.decoder);
         let (valid, invalid) = validate(decoded, plan.stages.validate());
         let (enriched, failed) = enrich(valid, plan.stages.enrich());
-        let (rows, too_long) = limit_paths(enriched, self.limit);
-        let refused = scope.concatenate([undecoded, invalid, failed, too_long]);
+        let announced = Announced {
+            sinks: self.route.places().cloned().collect(),
+            terms: self.route.reports().into_iter().collect(),
+        };
+        let Routes { rows, legs, rejects, counts } = route(enriched, self.route);
+        let refused = scope.concatenate([undecoded, invalid, failed, rejects]);
         let known = Known::new(&self.averager);
         let restored = if scope.index() == 0 { plan.take_averages() } else { AverageTotals::default() };
         let restored = known.clone().into_restored(restored);
         let trouble = plan.committing.trouble.clone();
         let failed = move |failure: AverageFailure| trouble.report(Fatal::Failed(failure.to_string()));
-        let changes = averages(rows.clone(), self.averager, restored, first, plan.room.clone(), failed);
-        let items = [
-            staged(scope, plan, Place::Data, rows, self.data).map(Item::Staged),
-            staged(scope, plan, Place::Rejects, refused, self.rejects).map(Item::Staged),
+        let changes = averages(rows, self.averager, restored, first, plan.room.clone(), failed);
+        let mut items = vec![
+            staged(scope, plan, Place::rejects(), refused, self.rejects).map(Item::Staged),
             progress.map(Item::Progress),
+            counts.map(Item::Counted),
             changes.map(move |change| written(&known, &change)),
         ];
+        for (rows, (place, encoder)) in legs.into_iter().zip(self.sinks) {
+            items.push(staged(scope, plan, place, rows, encoder).map(Item::Staged));
+        }
         let items = scope.concatenate(items);
-        commit(items, |address| commit_port(scope, plan, address)).probe_with(probe);
+        commit(items, announced, |address| commit_port(scope, plan, address)).probe_with(probe);
     }
 }
 

@@ -9,7 +9,7 @@
 //! is claimed and what is committed is finished; a stop at any moment ends with all that can be committed committed.
 
 use std::any::Any;
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
@@ -20,7 +20,7 @@ use millstream_operators::Split;
 use millstream_operators::average::Room;
 use millstream_operators::ingest::EpochMeter;
 use millstream_operators::protocol::assign::{Bounds, Coordinator, Start};
-use millstream_operators::protocol::{Commit, State};
+use millstream_operators::protocol::{Commit, Place, State};
 use millstream_operators::spread::Lending;
 use timely::communication::Hooks;
 use timely::communication::allocator::zero_copy::initialize::initialize_networking_from_sockets;
@@ -34,7 +34,7 @@ use tokio_util::sync::CancellationToken;
 use crate::bridge::{Budget, Trouble};
 use crate::clock::Clock;
 use crate::cluster::{Cluster, Introduction, Member, News, Pipe, Seat};
-use crate::config::{Config, Location};
+use crate::config::{Config, Location, Sink};
 use crate::connector::{Source, Store, StoreError, registry};
 use crate::exit::{Exit, Fatal};
 use crate::log::claim::{Accept, Claimant, claim, patiently_ask};
@@ -96,22 +96,66 @@ async fn connect(stages: &Stages, options: &Options) -> Result<(Places, Arc<dyn 
 pub async fn places(stages: &Stages) -> Result<Places, Fatal> {
     let config = stages.config();
     check_apart(config)?;
-    let (data, rejects) = (registry::store(&config.sink.location).await?, registry::store(&config.rejects).await?);
-    Ok(Places { data, rejects })
+    let mut stores = BTreeMap::from([(Place::rejects(), registry::store(&config.rejects).await?)]);
+    for sink in &config.sinks {
+        stores.insert(sink.place.clone(), registry::store(&sink.location).await?);
+    }
+    let log = match &config.log {
+        Some(location) => registry::store(location).await?,
+        None => stores[&config.first_sink().place].clone(),
+    };
+    Ok(Places::new(log, stores))
 }
 
-/// Rejects that lie in the sink by way of a link would be read as data.
+/// The same with the sinks of earlier definitions, whose files are part of the log.
+pub async fn all_places(stages: &Stages) -> Result<Places, Fatal> {
+    let places = places(stages).await?;
+    let state = async { read::state(&*places.log, read::end(&*places.log).await?).await };
+    match state.await {
+        Ok(state) => with_former(places.clone(), stages.config(), &state).await,
+        // What is wrong with the log is for those to say who read all of it.
+        Err(Fatal::Log(_)) => Ok(places),
+        Err(fatal) => Err(fatal),
+    }
+}
+
+/// Adds the sinks that the log has and the pipeline file has no more. They are reached as the first sink is.
+async fn with_former(places: Places, config: &Config, state: &State) -> Result<Places, Fatal> {
+    let mut former = BTreeMap::new();
+    for (place, path) in state.former_sinks.iter().chain(&state.sinks).filter(|(place, _)| !places.has(place)) {
+        let store = match path.is_empty() {
+            true => places.log.clone(),
+            false => registry::store(&config.first_sink().location.with_path(path.as_str().into())).await?,
+        };
+        former.insert(place.clone(), store);
+    }
+    Ok(if former.is_empty() { places } else { places.with(former) })
+}
+
+/// Folders that are one, or lie in each other, by way of a link: rejects would be read as data, rows of one sink as another's.
 fn check_apart(config: &Config) -> Result<(), Fatal> {
     let of = |location: &Location| location.s3().is_none().then(|| real_path(Path::new(location.path.as_str())));
-    let (Some(sink), Some(rejects)) = (of(&config.sink.location), of(&config.rejects)) else { return Ok(()) };
-    if !rejects.starts_with(&sink) {
-        return Ok(());
+    let sinks = config.sinks.iter().filter_map(|sink| Some((sink, of(&sink.location)?)));
+    let sinks: Vec<(&Sink, PathBuf)> = sinks.collect();
+    let rejects = of(&config.rejects);
+    for (index, (sink, path)) in sinks.iter().enumerate() {
+        if rejects.as_ref().is_some_and(|rejects| rejects.starts_with(path)) {
+            return Err(Fatal::Usage(format!(
+                "[rejects] path {:?} leads into the sink {:?} (a link?), where readers would take rejects for data; choose a \
+                 path beside it",
+                config.rejects.path, sink.location.path
+            )));
+        }
+        let within = |(_, other): &&(&Sink, PathBuf)| other.starts_with(path) || path.starts_with(other);
+        if let Some((other, _)) = sinks[index + 1..].iter().find(within) {
+            return Err(Fatal::Usage(format!(
+                "the sinks {} and {} are one folder, or one leads into the other (a link?): {:?}, {:?}; choose paths beside each \
+                 other",
+                sink.place, other.place, sink.location.path, other.location.path
+            )));
+        }
     }
-    Err(Fatal::Usage(format!(
-        "[rejects] path {:?} leads into the sink {:?} (a link?), where readers would take rejects for data; choose a path \
-         beside it",
-        config.rejects.path, config.sink.location.path
-    )))
+    Ok(())
 }
 
 /// A path without links, as far as it is there.
@@ -126,7 +170,7 @@ fn real_path(path: &Path) -> PathBuf {
 /// Who would read what if the pipeline were started now with so many workers, by a look at log and source. Claims nothing.
 pub async fn foresee(stages: &Stages, options: &Options) -> Result<Foreseen, Fatal> {
     let (places, source) = connect(stages, options).await?;
-    let mut state = read::state(&*places.data, read::end(&*places.data).await?).await?;
+    let mut state = read::state(&*places.log, read::end(&*places.log).await?).await?;
     let who = claimant(stages, options)?;
     let pins = patiently_ask(|| source.pins(&state.pins)).await?;
     let claim = state.claim(who.claim(&options.clock, pins, Vec::new()));
@@ -154,10 +198,10 @@ pub async fn begin(
     places: Places,
     source: Arc<dyn Source>,
 ) -> Result<Ready, Fatal> {
-    for warning in places.data.warnings().await {
+    for warning in places.log.warnings().await {
         tracing::warn!("{warning}");
     }
-    for store in [&places.data, &places.rejects] {
+    for (_, store) in places.folders() {
         match store.remove_leftovers().await {
             Ok(0) => {}
             Ok(files) => tracing::info!(store = store.name(), files, "leftovers of killed processes were removed"),
@@ -165,7 +209,8 @@ pub async fn begin(
         }
     }
     let who = claimant(stages, options)?;
-    let mut state = claim(&*places.data, &*source, &who, &options.clock).await?;
+    let mut state = claim(&places, &*source, &who, &options.clock).await?;
+    let places = with_former(places, stages.config(), &state).await?;
     source.goes_on_from(&state);
     let recovered = recover::recover(&places, &state).await?;
     tracing::info!(
@@ -182,15 +227,15 @@ pub async fn begin(
         match lost::write_again(&around, &mut state, recovered.lost).await {
             // An upload of ours that is gone was taken by a newer start, if there is one.
             Err(fatal @ Fatal::Store(StoreError::NoSuchUpload { .. })) => {
-                return Err(read::fenced_or(&*places.data, state.generation, fatal).await);
+                return Err(read::fenced_or(&*places.log, state.generation, fatal).await);
             }
             settled => settled?,
         }
     }
     state.published = state.commit;
     backfill::backfill(stages, &places, &who, &mut state, &options.clock).await?;
-    ending::recovered(&*places.data, &state).await;
-    read::leave_hint(&*places.data, state.commit).await;
+    ending::recovered(&*places.log, &state).await;
+    read::leave_hint(&*places.log, state.commit).await;
     Ok(Ready { seat: Seat::ALONE, places, source, who, state })
 }
 
@@ -205,6 +250,7 @@ pub fn inspector(stages: &Stages, writer: &str) -> Result<Claimant, Fatal> {
         writer: writer.to_owned(),
         pipeline: stages.config().name.as_str().to_owned(),
         definition: stages.config().definition(),
+        sinks: stages.config().sink_paths(),
         averages: Known::new(&averager).definitions(),
         accept: BTreeSet::new(),
         take_over: TakeOver::default(),
@@ -262,7 +308,7 @@ pub async fn run(stages: &Stages, options: &Options) -> Result<(), Fatal> {
         1 => Workers::Alone(CommunicationConfig::Thread),
         workers => Workers::Alone(CommunicationConfig::Process(workers)),
     };
-    let (trouble, log, generation) = (Trouble::default(), ready.places.data.clone(), ready.state.generation);
+    let (trouble, log, generation) = (Trouble::default(), ready.places.log.clone(), ready.state.generation);
     let plan = Arc::new(plan(stages, options, ready, trouble.clone(), Handle::current()));
     let working = at_work(workers, plan)?;
     tokio::select! {
@@ -316,7 +362,7 @@ async fn take_part(stages: &Stages, options: &Options, cluster: &mut Cluster) ->
         begun = begin_together(stages, options, cluster) => begun?,
     };
     let Some((ready, pipes)) = begun else { return Ok(Part::None) };
-    let (trouble, log, process) = (Trouble::default(), ready.places.data.clone(), cluster.seat().process);
+    let (trouble, log, process) = (Trouble::default(), ready.places.log.clone(), cluster.seat().process);
     let generation = ready.state.generation;
     tracing::info!(process, processes = pipes.len(), generation = ready.state.generation, "the cluster is at work");
     let plan = Arc::new(plan(stages, options, ready, trouble.clone(), Handle::current()));

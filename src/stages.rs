@@ -13,11 +13,13 @@ use millstream_operators::average::{AverageSpec, Averager};
 use millstream_operators::decode::{DecodeError, DecodeOptions, Decoder, Format, Written};
 use millstream_operators::encode::{EncodeOptions, PathLimit};
 use millstream_operators::enrich::{Added, Columns, Enrich, Failure};
+use millstream_operators::protocol::Place;
 use millstream_operators::reject::{self, Stage};
+use millstream_operators::route::{Leg, Route, Routed, Takes};
 use millstream_operators::validate::{Rule, Rules, Validate, Verdict};
 use millstream_operators::{Batch, Column, Origin, RawBatch, Reserve, Unlimited};
 
-use crate::config::{Config, ConfigError, ConfigErrors};
+use crate::config::{Config, ConfigError, ConfigErrors, Sink};
 use crate::expression::Expression;
 
 mod options;
@@ -29,6 +31,8 @@ pub struct Stages {
     rules: Arc<Ruling>,
     columns: Arc<Enriching>,
     averages: Arc<[AverageSpec]>,
+    /// What each sink takes; `None`: all rows.
+    filters: Arc<[Option<Arc<Expression>>]>,
     /// The columns of the origin that somebody uses.
     origin: Arc<[Column]>,
 }
@@ -40,11 +44,13 @@ impl Stages {
         let decoded = with_origin(&config);
         let rules = Ruling::compile(&config, &decoded, &mut errors);
         let columns = Enriching::compile(&config, &decoded, &mut errors);
-        let origin = used_of_origin(&config, &rules, &columns).into();
+        let filters = filters(&config, &columns.schema, &mut errors);
+        let origin = used_of_origin(&config, &rules, &columns, &filters).into();
         let stages = Stages {
             averages: options::averages(&config, &columns.schema, &mut errors).into(),
             rules: Arc::new(rules),
             columns: Arc::new(columns),
+            filters: filters.into(),
             origin,
             config,
         };
@@ -58,9 +64,11 @@ impl Stages {
         if let Err(error) = Decoder::new(self.decode_options()) {
             errors.push(self.wrong_decoder(&error));
         }
-        let options = self.data_options(Arc::new(Unlimited));
-        if let Err(error) = millstream_operators::encode::Encoder::new(options) {
-            errors.push(self.config.at("sink").error(error.to_string()));
+        for sink in &self.config.sinks {
+            let options = self.data_options(sink, Arc::new(Unlimited));
+            if let Err(error) = millstream_operators::encode::Encoder::new(options) {
+                errors.push(self.config.at(&sink.key).error(error.to_string()));
+            }
         }
     }
 
@@ -87,9 +95,23 @@ impl Stages {
         Arc::new(Schema::new(columns.fields().iter().filter(wanted).cloned().collect::<Vec<_>>()))
     }
 
-    /// The columns that are laid down, partition columns included, in their order.
-    pub fn laid_down(&self) -> Vec<String> {
-        self.config.sink.select.clone().unwrap_or_else(|| {
+    /// The sink of a place; `None` where this definition has none of that name.
+    pub fn sink(&self, place: &Place) -> Option<&Sink> {
+        self.config.sinks.iter().find(|sink| sink.place == *place)
+    }
+
+    /// The first sink that takes every row.
+    pub fn whole_sink(&self) -> Option<&Sink> {
+        self.config.sinks.iter().find(|sink| sink.filter.is_none())
+    }
+
+    /// The columns that are laid down in a sink, partition columns included, in their order.
+    pub fn laid_down(&self, sink: &Sink) -> Vec<String> {
+        let select = sink.select.as_ref().map(|select| {
+            let kept = sink.partition.iter().filter(|name| sink.keep_partition_columns && !select.contains(name));
+            select.iter().chain(kept).cloned().collect()
+        });
+        select.unwrap_or_else(|| {
             let names = self.columns.schema.fields().iter().map(|field| field.name().clone());
             names.filter(|name| !self.config.origin.iter().any(|column| column.name == *name)).collect()
         })
@@ -121,19 +143,26 @@ impl Stages {
         Enrich::new(Box::new(Shared(self.columns.clone())))
     }
 
-    /// What refuses rows whose partition no path can hold.
-    pub fn limit(&self) -> Result<PathLimit, ConfigErrors> {
-        let wrong = |error| ConfigErrors::new(vec![self.config.at("sink.partition").error(format!("{error}"))]);
-        PathLimit::new(&self.enriched(), &self.config.sink.partition).map_err(wrong)
+    /// What deals rows out to the sinks, in the order of the file.
+    pub fn route(&self) -> Result<Route, ConfigErrors> {
+        let leg = |(sink, filter): (&Sink, &Option<Arc<Expression>>)| {
+            let at = || self.config.at(&format!("{}.partition", sink.key));
+            let limit = PathLimit::new(&self.enriched(), &sink.partition);
+            let limit = limit.map_err(|error| ConfigErrors::new(vec![at().error(error.to_string())]))?;
+            let takes = filter.as_ref().map(|filter| Box::new(Shared(filter.clone())) as Box<dyn Takes>);
+            Ok(Leg { place: sink.place.clone(), takes, limit })
+        };
+        let legs = self.config.sinks.iter().zip(self.filters.iter()).map(leg);
+        Ok(Route::new(legs.collect::<Result<_, ConfigErrors>>()?))
     }
 
     fn decode_options(&self) -> DecodeOptions {
         options::decode(&self.config, self.origin.to_vec())
     }
 
-    /// How data files are laid out, for the store and the worker to be filled in.
-    pub fn data_options(&self, reserve: Arc<dyn Reserve>) -> EncodeOptions {
-        options::data(&self.config, self.enriched(), self.laid_down(), reserve)
+    /// How the data files of a sink are laid out, for the store and the worker to be filled in.
+    pub fn data_options(&self, sink: &Sink, reserve: Arc<dyn Reserve>) -> EncodeOptions {
+        options::data(&self.config, sink, self.enriched(), self.laid_down(sink), reserve)
     }
 
     /// How rejects files are laid out.
@@ -142,9 +171,10 @@ impl Stages {
     }
 }
 
-/// What becomes of a raw batch: rows to lay down, and rejects.
+/// What becomes of a raw batch: rows that were not refused, those of each sink in the order of the file, and rejects.
 pub struct Outcome {
     pub rows: Batch,
+    pub sinks: Vec<(Place, Batch)>,
     pub rejects: Vec<Batch>,
 }
 
@@ -154,7 +184,7 @@ pub struct Through {
     decoder: Decoder,
     validate: Validate,
     enrich: Enrich,
-    limit: PathLimit,
+    route: Route,
 }
 
 impl Through {
@@ -173,7 +203,7 @@ impl Through {
 
     fn behind(decoder: Decoder, stages: &Stages) -> Result<Self, ConfigErrors> {
         let (validate, enrich) = (stages.validate(), stages.enrich());
-        Ok(Through { decoder, validate, enrich, limit: stages.limit()? })
+        Ok(Through { decoder, validate, enrich, route: stages.route()? })
     }
 
     /// Takes a raw batch through.
@@ -189,9 +219,9 @@ impl Through {
         rejects.extend(refused);
         let (enriched, refused) = self.enrich.apply(valid);
         rejects.extend(refused);
-        let (rows, refused) = self.limit.apply(enriched);
+        let Routed { rows, legs, rejects: refused, counts: _ } = self.route.apply(enriched);
         rejects.extend(refused);
-        Outcome { rows, rejects }
+        Outcome { rows, sinks: self.route.places().cloned().zip(legs).collect(), rejects }
     }
 }
 
@@ -216,6 +246,21 @@ impl Ruling {
         }
         ruling
     }
+}
+
+/// The `where` of each sink, compiled.
+fn filters(config: &Config, schema: &SchemaRef, errors: &mut Vec<ConfigError>) -> Vec<Option<Arc<Expression>>> {
+    let mut compiled = |sink: &Sink| {
+        let filter = sink.filter.as_ref()?;
+        match Expression::compile_rule(filter.sql.as_str(), schema) {
+            Ok(expression) => Some(Arc::new(expression)),
+            Err(error) => {
+                errors.push(filter.at.error(error.to_string()));
+                None
+            }
+        }
+    };
+    config.sinks.iter().map(&mut compiled).collect()
 }
 
 /// The columns of `[enrich]`, compiled; each may use those before it.
@@ -260,6 +305,13 @@ impl Rules for Shared<Ruling> {
     }
 }
 
+impl Takes for Shared<Expression> {
+    fn check(&self, rows: &RecordBatch) -> Verdict {
+        let ruled = self.0.evaluate_rule(rows);
+        Verdict { holds: ruled.passed, failed: ruled.failed }
+    }
+}
+
 impl Columns for Shared<Enriching> {
     fn add(&self, rows: &RecordBatch) -> Added {
         let mut failed: Vec<Failure> = Vec::new();
@@ -286,13 +338,19 @@ fn with_origin(config: &Config) -> SchemaRef {
     config.origin.iter().fold(config.schema.arrow(), |schema, column| with_field(&schema, column.field()))
 }
 
-fn used_of_origin(config: &Config, rules: &Ruling, columns: &Enriching) -> Vec<Column> {
-    let expressions = rules.expressions.iter().chain(&columns.expressions);
+fn used_of_origin(
+    config: &Config,
+    rules: &Ruling,
+    columns: &Enriching,
+    filters: &[Option<Arc<Expression>>],
+) -> Vec<Column> {
+    let filters = filters.iter().flatten().map(|filter| &**filter);
+    let expressions = rules.expressions.iter().chain(&columns.expressions).chain(filters);
     let averaged = config
         .averages
         .iter()
         .flat_map(|average| average.group.iter().chain(average.time.iter()).chain(std::iter::once(&average.of)));
-    let selected = config.sink.select.iter().flatten().chain(&config.sink.partition);
+    let selected = config.sinks.iter().flat_map(|sink| sink.select.iter().flatten().chain(&sink.partition));
     let named: BTreeSet<&String> =
         expressions.flat_map(|expression| expression.columns()).chain(selected).chain(averaged).collect();
     config.origin.iter().filter(|column| named.contains(&column.name)).cloned().collect()

@@ -125,7 +125,7 @@ qqqqqqqq = 1
 "#,
         r#"pipeline.toml:5: [source] has no key "watch"; it has type, path, interval, endpoint, region, profile, path_style
 pipeline.toml:11: [sink] has no key "partitions"; did you mean "partition"?
-pipeline.toml:12: [sink] has no key "qqqqqqqq"; it has path, endpoint, region, profile, path_style, partition, compression, select, file_size, row_group_size, page_size, dictionary, statistics, bloom, page_index"#,
+pipeline.toml:12: [sink] has no key "qqqqqqqq"; it has name, where, path, endpoint, region, profile, path_style, partition, keep_partition_columns, compression, select, file_size, row_group_size, page_size, dictionary, statistics, bloom, page_index"#,
     );
 }
 
@@ -775,9 +775,9 @@ fn variables_stand_for_values_of_every_type() {
     assert_eq!((made_up.rate, made_up.count, made_up.seed), (Some(2.5), Some(7), 16));
     assert_eq!(config.enrich[0].sql.as_str(), "word_count(zeta) + 0");
     assert_eq!(config.enrich[2].sql.as_str(), "'${x} hunter2'");
-    assert_eq!(config.sink.location.s3(), Some(("my-bucket", "enriched")));
-    assert_eq!(config.sink.location.region, None, "a variable that is empty says nothing");
-    assert!(!config.sink.page_index);
+    assert_eq!(config.sinks[0].location.s3(), Some(("my-bucket", "enriched")));
+    assert_eq!(config.sinks[0].location.region, None, "a variable that is empty says nothing");
+    assert!(!config.sinks[0].page_index);
     assert_eq!(config.rejects.path.as_str(), "s3://my-bucket/enriched-rejects");
     assert_eq!(config.rejects.path.written(), "s3://${BUCKET}/enriched-rejects");
 }
@@ -788,10 +788,10 @@ fn the_rest_of_a_file_is_read_as_it_is_meant() {
     assert_eq!(config.averages[0].name.as_str(), "word_count_by_day__split");
     assert_eq!(config.averages[0].by, [Bucket::Overall, Bucket::Hour]);
     assert_eq!(config.averages[1].by, [Bucket::Overall]);
-    assert_eq!(config.sink.compression, Compression::Lz4);
-    assert_eq!(config.sink.dictionary, Choice::Columns(vec!["user.id".into(), "tags".into()]));
-    assert_eq!((config.sink.file_size, config.sink.row_group_size), (1_000_000, 64 << 20));
-    assert_eq!(config.sink.statistics, Choice::None);
+    assert_eq!(config.sinks[0].compression, Compression::Lz4);
+    assert_eq!(config.sinks[0].dictionary, Choice::Columns(vec!["user.id".into(), "tags".into()]));
+    assert_eq!((config.sinks[0].file_size, config.sinks[0].row_group_size), (1_000_000, 64 << 20));
+    assert_eq!(config.sinks[0].statistics, Choice::None);
     assert_eq!(config.epoch.interval.as_secs(), 30);
     assert_eq!(config.tests[0].input[1].to_string(), r#"{"b":"hunter2","a":[1,2.5,true]}"#);
 }

@@ -20,7 +20,8 @@ use crate::ingest::Progress;
 use crate::port::Port;
 use crate::position::Split;
 use crate::protocol::commit::{AverageId, FileRecord, SplitProgress, Total};
-use crate::protocol::recover::Place;
+use crate::protocol::equation::{Announced, Counted, Counts, Epoch};
+use crate::protocol::place::Place;
 use crate::stage::Staged;
 
 /// One small thing that an epoch came to.
@@ -28,6 +29,7 @@ use crate::stage::Staged;
 pub enum Item {
     Staged(#[serde(with = "as_text")] Staged),
     Progress(Progress),
+    Counted(Counted),
     Average(#[serde(with = "as_text")] AverageId, Total),
 }
 
@@ -54,6 +56,7 @@ pub struct Draft {
     pub files: Vec<FileRecord>,
     pub rejects: Vec<FileRecord>,
     pub positions: BTreeMap<Split, SplitProgress>,
+    pub counts: Counts,
     pub averages: Vec<(AverageId, Total)>,
 }
 
@@ -76,8 +79,9 @@ pub struct Sealed {
 impl Draft {
     fn add(&mut self, item: Item) {
         match item {
-            Item::Staged(Staged { place: Place::Data, file }) => self.files.push(file),
-            Item::Staged(Staged { place: Place::Rejects, file }) => self.rejects.push(file),
+            Item::Staged(Staged { place, file }) if place.is_rejects() => self.rejects.push(file),
+            Item::Staged(Staged { place: _, file }) => self.files.push(file),
+            Item::Counted(counted) => self.counts.add(counted),
             Item::Progress(progress) => self.add_progress(progress),
             Item::Average(id, total) => self.averages.push((id, total)),
         }
@@ -105,26 +109,27 @@ impl Draft {
     }
 
     /// Why the epoch does not add up; none: it does.
-    fn problem(&self) -> Option<String> {
-        let read: u64 = self.positions.values().map(|progress| progress.records).sum();
-        let rows = |files: &[FileRecord]| files.iter().map(|file| file.rows).sum::<u64>();
-        let (good, refused) = (rows(&self.files), rows(&self.rejects));
-        let wrong = read != good + refused;
-        wrong.then(|| format!("{read} records were read, but {good} rows and {refused} rejects were laid down"))
+    fn problem(&self, announced: &Announced) -> Option<String> {
+        let rejects = Place::rejects();
+        let data = self.files.iter().map(|file| (&file.sink, file));
+        let files = data.chain(self.rejects.iter().map(|file| (&rejects, file)));
+        Epoch { positions: &self.positions, counts: &self.counts }.problem(announced, files)
     }
 
     fn in_order(mut self) -> Self {
-        self.files.sort_by(|a, b| a.path.cmp(&b.path));
+        self.files.sort_by(|a, b| (&a.sink, &a.path).cmp(&(&b.sink, &b.path)));
         self.rejects.sort_by(|a, b| a.path.cmp(&b.path));
         self.averages.sort_by(|a, b| a.0.cmp(&b.0));
+        self.counts = self.counts.without_zeros();
         self
     }
 }
 
-/// Builds the operator. `port` is made from the address to wake when an epoch is sealed; it is called on every worker, but
+/// Builds the operator. `announced` says which sinks and reports belong to an epoch. `port` is made from the address to wake when an epoch is sealed; it is called on every worker, but
 /// used on worker 0 alone.
 pub fn commit<'scope>(
     items: StreamVec<'scope, u64, Item>,
+    announced: Announced,
     port: impl FnOnce(Vec<usize>) -> Box<dyn Port<CommitRequest, Sealed>>,
 ) -> StreamVec<'scope, u64, Sealed> {
     items.unary_frontier::<CapacityContainerBuilder<Vec<Sealed>>, _, _, _>(
@@ -144,7 +149,7 @@ pub fn commit<'scope>(
                 while let Some(entry) = gathering.first_entry().filter(|entry| !frontier.less_equal(entry.key())) {
                     let (epoch, (capability, draft)) = entry.remove_entry();
                     asked.insert(epoch, capability);
-                    port.send(match draft.problem() {
+                    port.send(match draft.problem(&announced) {
                         None => CommitRequest::Commit(draft.in_order()),
                         Some(problem) => CommitRequest::Refuse { epoch, problem },
                     });
@@ -170,12 +175,18 @@ mod tests {
     use crate::digest::RecordDigest;
     use crate::position::Position;
     use crate::protocol::commit::Range;
+    use crate::protocol::equation::Term;
     use crate::reject::Stage;
 
     /// An epoch that lost a record, or has one twice, is never asked for.
     #[test]
     fn an_epoch_that_does_not_add_up_is_told() {
-        let file = |rows| FileRecord { rows, ..FileRecord::default() };
+        let file = |rows| {
+            let range =
+                Range { split: "s".into(), refused_by: None, first: Position::at(1), last: Position::at(9), rows };
+            FileRecord { rows, ranges: vec![range], ..FileRecord::default() }
+        };
+        let announced = Announced { sinks: [Place::data()].into(), ..Announced::default() };
         let progress = |records| Progress {
             split: "s".into(),
             at: Position::at(9),
@@ -186,13 +197,13 @@ mod tests {
         let draft = |read, rows, refused| {
             let mut draft = Draft::default();
             draft.add(Item::Progress(progress(read)));
-            draft.add(Item::Staged(Staged { place: Place::Data, file: file(rows) }));
-            draft.add(Item::Staged(Staged { place: Place::Rejects, file: file(refused) }));
-            draft.problem()
+            draft.add(Item::Staged(Staged { place: Place::data(), file: file(rows) }));
+            draft.add(Item::Staged(Staged { place: Place::rejects(), file: file(refused) }));
+            draft.problem(&announced)
         };
         assert_eq!(draft(5, 3, 2), None);
         let problem = draft(5, 3, 1).unwrap();
-        assert_eq!(problem, "5 records were read, but 3 rows and 1 rejects were laid down");
+        assert_eq!(problem, "s in data: 5 records were read, 3 rows and 1 rejects laid down");
         assert!(draft(5, 4, 2).is_some());
     }
 
@@ -214,8 +225,8 @@ mod tests {
         };
         let total = || Total { sum: "170141183460469231731687303715884105727".into(), count: 3 };
         let items = vec![
-            Item::Staged(Staged { place: Place::Data, file: file(None) }),
-            Item::Staged(Staged { place: Place::Rejects, file: file(Some(Stage::Decode)) }),
+            Item::Staged(Staged { place: Place::data(), file: file(None) }),
+            Item::Staged(Staged { place: Place::rejects(), file: file(Some(Stage::Decode)) }),
             Item::Progress(Progress {
                 split: "s".into(),
                 at: Position::at(2),
@@ -223,6 +234,7 @@ mod tests {
                 digest: "0123456789abcdef0123456789abcdef".parse().unwrap(),
                 done: true,
             }),
+            Item::Counted(Counted { term: Term::Filtered, place: Counts::every(), split: "s".into(), records: -1 }),
             Item::Average(id(None, &[]), total()),
             Item::Average(id(Some("2024-01-01"), &[None, Some("x")]), total()),
         ];

@@ -26,6 +26,17 @@ pub(crate) struct Refused {
     pub(crate) message: String,
 }
 
+/// The rows for which `mask` is true.
+pub(crate) fn keep(batch: &Batch, mask: &BooleanArray) -> Batch {
+    let kept: Vec<u32> = mask.values().set_indices().map(|row| row as u32).collect();
+    #[expect(
+        clippy::expect_used,
+        reason = "a filter fails only on a mask of another length; every caller makes it from the batch"
+    )]
+    let rows = filter_record_batch(&batch.rows, mask).expect("the mask has the batch's length");
+    Batch { rows, origin: batch.origin.keep(&kept) }
+}
+
 /// Parts a batch into the rows that stay and, where there are any, the refused ones as reject rows of that stage. `refused` ascends by
 /// row, each row once.
 pub(crate) fn part(batch: Batch, stage: Stage, refused: Vec<Refused>) -> (Batch, Option<Batch>) {
@@ -36,10 +47,7 @@ pub(crate) fn part(batch: Batch, stage: Stage, refused: Vec<Refused>) -> (Batch,
     for refused in &refused {
         stays[refused.row as usize] = false;
     }
-    let kept: Vec<u32> = (0..stays.len() as u32).filter(|row| stays[*row as usize]).collect();
-    #[expect(clippy::expect_used, reason = "a filter fails only on a mask of another length, and it is made above")]
-    let rows = filter_record_batch(&batch.rows, &BooleanArray::from(stays)).expect("the mask has the batch's length");
-    let origin = batch.origin.keep(&kept);
+    let kept = keep(&batch, &BooleanArray::from(stays));
     let refusals: Vec<Refusal> = refused
         .into_iter()
         .map(|refused| Refusal {
@@ -49,7 +57,7 @@ pub(crate) fn part(batch: Batch, stage: Stage, refused: Vec<Refused>) -> (Batch,
             message: refused.message,
         })
         .collect();
-    (Batch { rows, origin }, Some(reject::batch(&batch.origin.raw, stage, &refusals)))
+    (kept, Some(reject::batch(&batch.origin.raw, stage, &refusals)))
 }
 
 /// An operator that parts each batch; kept rows go to the first stream, rejects to the second. Batches without rows

@@ -1,9 +1,9 @@
 //! Millstream's operators: what happens between a source's bytes and a commit, with no I/O, no clock and no environment.
 //!
 //! ```text
-//! ingest → decode → validate → enrich ─┬→ encode → stage ─┐
-//!                     │               └→ average ────────┼→ commit → publish
-//!                     └→ rejects → encode → stage ───────┘
+//! ingest → decode → validate → enrich → route ─┬→ per sink: encode → stage ─┐
+//!             └─────────┴─────────┴────────┤    └→ average ─────────────────┼→ commit → publish
+//!                                          └→ rejects: encode → stage ──────┘
 //! ```
 //!
 //! Data moves as [`Batch`]es, never as records: the work per record is a loop over Arrow arrays inside one operator. Time is
@@ -27,6 +27,7 @@ pub mod port;
 pub mod position;
 pub mod protocol;
 pub mod reject;
+pub mod route;
 pub mod schema;
 pub mod spread;
 pub mod stage;

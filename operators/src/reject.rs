@@ -51,6 +51,8 @@ pub enum Stage {
     Decode,
     Validate,
     Enrich,
+    /// Whether a sink takes the record could not be told.
+    Filter,
     Limit,
 }
 

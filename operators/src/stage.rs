@@ -22,7 +22,7 @@ use timely::dataflow::operators::generic::operator::Operator;
 use crate::encode::{FileId, Piece, Summary};
 use crate::port::Port;
 use crate::protocol::commit::FileRecord;
-use crate::protocol::recover::Place;
+use crate::protocol::place::Place;
 
 /// A piece for the outside to upload.
 pub struct StageRequest {
@@ -59,11 +59,8 @@ pub fn stage<'scope>(
     pieces: StreamVec<'scope, u64, Piece>,
     port: impl FnOnce(Vec<usize>) -> Box<dyn Port<StageRequest, Stored>>,
 ) -> StreamVec<'scope, u64, Staged> {
-    let name = match place {
-        Place::Data => "stage",
-        Place::Rejects => "stage rejects",
-    };
-    pieces.unary_frontier::<CapacityContainerBuilder<Vec<Staged>>, _, _, _>(Pipeline, name, move |_, info| {
+    let name = format!("stage {place}");
+    pieces.unary_frontier::<CapacityContainerBuilder<Vec<Staged>>, _, _, _>(Pipeline, &name, move |_, info| {
         let mut port = port(info.address.to_vec());
         let mut waiting: BTreeMap<FileId, Waiting> = BTreeMap::new();
         move |(input, _frontier), output| {
@@ -74,13 +71,13 @@ pub fn stage<'scope>(
                     if let Some(summary) = &piece.end {
                         file.summary = Some(summary.clone());
                     }
-                    port.send(StageRequest { place, piece });
+                    port.send(StageRequest { place: place.clone(), piece });
                 }
             });
             while let Some(stored) = port.receive() {
                 let Some(file) = waiting.remove(&stored.file) else { continue };
                 let capability = file.capability.clone();
-                if let Some(staged) = file.staged(place, stored) {
+                if let Some(staged) = file.staged(&place, stored) {
                     output.session(&capability).give(staged);
                 }
             }
@@ -89,9 +86,10 @@ pub fn stage<'scope>(
 }
 
 impl Waiting {
-    fn staged(self, place: Place, stored: Stored) -> Option<Staged> {
+    fn staged(self, place: &Place, stored: Stored) -> Option<Staged> {
         let summary = self.summary?;
         let file = FileRecord {
+            sink: if place.is_rejects() { Place::default() } else { place.clone() },
             path: self.path,
             rows: summary.rows,
             bytes: summary.bytes,
@@ -100,6 +98,6 @@ impl Waiting {
             parts: stored.parts,
             ranges: summary.ranges,
         };
-        Some(Staged { place, file })
+        Some(Staged { place: place.clone(), file })
     }
 }

@@ -18,8 +18,8 @@ use millstream_operators::encode::path::unescape;
 use millstream_operators::encode::{
     Bloom, ColumnChoice, EncodeError, EncodeOptions, Encoder, PathLimit, Piece, Summary, encode as encode_stream,
 };
+use millstream_operators::protocol::naming::FileKind;
 use millstream_operators::protocol::naming::{FileName, LogId};
-use millstream_operators::protocol::recover::Place;
 use millstream_operators::{Batch, Origin, Permit, Position, RawBatch, Records, Reserve, reject};
 use parquet::arrow::arrow_reader::{ArrowReaderOptions, ParquetRecordBatchReaderBuilder};
 use parquet::file::metadata::PageIndexPolicy;
@@ -282,13 +282,13 @@ fn one_partition_of_thousands_is_one_file() {
 #[test]
 fn a_name_says_which_log_and_whether_it_is_of_rejects() {
     let mut options = options(&Budget::default(), &["key"]);
-    (options.kind, options.log) = (Place::Rejects, Some(LogId::from_seed("a start")));
+    (options.kind, options.log) = (FileKind::Rejects, Some(LogId::from_seed("a start")));
     (options.worker, options.generation) = (3, 9);
     let name = options.log.unwrap();
     let store = encode(Encoder::new(options).unwrap(), &[(7, batch("s", 0, &[Some("x".into())], "text"))]);
     assert_eq!(store.files.keys().collect::<Vec<_>>(), [&format!("key=x/r7-w3-0-g9-{name}.parquet")]);
     let read = FileName::parse(store.files.keys().next().unwrap()).unwrap();
-    assert_eq!((read.kind, read.worker, read.generation, read.log), (Place::Rejects, 3, 9, Some(name)));
+    assert_eq!((read.kind, read.worker, read.generation, read.log), (FileKind::Rejects, 3, 9, Some(name)));
 }
 
 /// The next number of a sequence without a pattern, the same in every run.

@@ -191,6 +191,9 @@ pub struct Sample {
     /// How many rows
     #[arg(short, long, value_name = "N", default_value = "10")]
     pub rows: NonZeroUsize,
+    /// The sink whose rows to show; by default the first one
+    #[arg(long, value_name = "NAME")]
+    pub sink: Option<String>,
     /// Write them into this folder instead
     #[arg(long, value_name = "FOLDER")]
     pub out: Option<PathBuf>,

@@ -1,7 +1,9 @@
 //! `check`: looks for mistakes in a pipeline file without running it.
 
 use std::io::Write;
+use std::sync::Arc;
 
+use millstream_operators::protocol::Place;
 use millstream_operators::protocol::assign::Bounds;
 
 use crate::clock::Clock;
@@ -21,6 +23,14 @@ pub(super) fn check(asked: &Check, out: &mut impl Write) -> Result<(), Failure> 
     for field in stages.enriched().fields() {
         writeln!(out, "  {}: {}", field.name(), field.data_type())?;
     }
+    let sinks = &stages.config().sinks;
+    for sink in sinks.iter().filter(|sink| sinks.len() > 1 || sink.filter.is_some()) {
+        let takes = sink
+            .filter
+            .as_ref()
+            .map_or_else(|| "every row".to_owned(), |filter| format!("rows with {}", filter.sql.written()));
+        writeln!(out, "  → {} takes {takes}, in {}", sink.told(), sink.location.path.written())?;
+    }
     if asked.connect {
         let found = load::runtime()?.block_on(connect(&stages));
         let lines = found.map_err(|fatal| Failure::new(fatal.exit(), fatal))?;
@@ -36,15 +46,22 @@ async fn connect(stages: &Stages) -> Result<Vec<String>, Fatal> {
     let schemas = registry::schemas(config)?;
     let found = source.discover().await?;
     let places = run::places(stages).await?;
-    let last = read::end(&*places.data).await?;
-    places.rejects.list(".millstream/").await?;
+    let last = read::end(&*places.log).await?;
+    places.of(&Place::rejects())?.list(".millstream/").await?;
     let mut lines = vec![
         format!("the source answers: {} splits", found.splits.len()),
-        format!("the sink {} answers: {last} commits", places.data.name()),
+        format!("the sink {} answers: {last} commits", places.log.name()),
     ];
+    for sink in &config.sinks {
+        let store = places.of(&sink.place)?;
+        if !Arc::ptr_eq(store, &places.log) {
+            store.list(".millstream/").await?;
+            lines.push(format!("{} in {} answers", sink.told(), store.name()));
+        }
+    }
     if let Some(schemas) = &schemas {
         lines.push(format!("the schema registry {} answers", schemas.knock().await?));
     }
-    lines.extend(places.data.warnings().await);
+    lines.extend(places.log.warnings().await);
     Ok(lines)
 }

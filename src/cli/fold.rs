@@ -19,7 +19,7 @@ pub(super) fn fold(asked: &Fold, out: &mut impl Write) -> Result<(), Failure> {
     let folded = load::runtime()?.block_on(async {
         let places = run::places(&stages).await?;
         let is_old = |at: &str| DateTime::parse_from_rfc3339(at).is_ok_and(|at| at < before);
-        fold::fold(&*places.data, |commit| is_old(&commit.at)).await
+        fold::fold(&*places.log, |commit| is_old(&commit.at)).await
     });
     let folded = folded.map_err(|fatal| Failure::new(fatal.exit(), fatal))?;
     match (asked.look.json, folded) {

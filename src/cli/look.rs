@@ -2,12 +2,11 @@
 //!
 //! They read the log and nothing else, so they may be asked at any time, also while the pipeline runs.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io::Write;
 
 use futures::TryStreamExt;
-use millstream_operators::protocol::recover::Place;
-use millstream_operators::protocol::{AverageId, Commit, State};
+use millstream_operators::protocol::{AverageId, Commit, Counts, Place, State, Term};
 use serde::Serialize;
 use serde_json::{Map, Value};
 
@@ -29,7 +28,14 @@ struct Epoch {
     files: usize,
     rows: u64,
     rejects: u64,
+    /// Records that no sink took.
+    filtered: i64,
+    /// Records that are kept until later.
+    held: i64,
     bytes: u64,
+    /// Rows by sink, where there are several.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    sinks: Option<BTreeMap<String, u64>>,
     /// What changed or was accepted.
     note: Option<String>,
 }
@@ -41,6 +47,7 @@ struct File {
     rows: u64,
     bytes: u64,
     commit: u64,
+    sink: String,
 }
 
 /// An average, as `averages` shows it.
@@ -58,26 +65,46 @@ struct Average {
 /// `epochs`.
 pub(super) fn epochs(asked: &Look, out: &mut impl Write) -> Result<(), Failure> {
     let stages = load::stages(&asked.pipeline.path)?;
-    let mut epochs = Vec::new();
-    each_commit(&stages, |commit| epochs.push(epoch(&commit)))?;
+    let (mut epochs, mut sinks) = (Vec::new(), State::default().sinks);
+    each_commit(&stages, |commit| {
+        if let Some(now) = &commit.sinks {
+            sinks.clone_from(now);
+        }
+        epochs.push(epoch(&commit, &sinks));
+    })?;
     show(asked.json, out, &epochs, |out, epoch| {
-        let Epoch { commit, epoch, generation, at, files, rows, rejects, bytes, note } = epoch;
+        let Epoch { commit, epoch, generation, at, files, rows, rejects, filtered, held, bytes, sinks, note } = epoch;
         let note = note.as_ref().map_or_else(String::new, |note| format!("  {note}"));
+        let mut more = String::new();
+        for (records, word) in
+            [(filtered, "filtered"), (held, "held")].into_iter().filter(|(records, _)| **records != 0)
+        {
+            more.push_str(&format!("  {records} {word}"));
+        }
+        let sinks = sinks.iter().flatten().map(|(sink, rows)| format!("  {sink}: {rows}"));
+        more.extend(sinks);
         writeln!(
             out,
-            "commit {commit}  epoch {epoch}  generation {generation}  {at}  {files} files  {rows} rows  {rejects} rejects  {bytes} bytes{note}"
+            "commit {commit}  epoch {epoch}  generation {generation}  {at}  {files} files  {rows} rows  {rejects} rejects{more}  {bytes} bytes{note}"
         )
     })
 }
 
-fn epoch(commit: &Commit) -> Epoch {
+/// A commit; `sinks` are those in force.
+fn epoch(commit: &Commit, sinks: &BTreeMap<Place, String>) -> Epoch {
+    let rows = commit.rows_by_sink();
+    let by_sink = || sinks.keys().map(|sink| (sink.name().to_owned(), rows.get(sink).copied().unwrap_or(0)));
+    let every = Counts::every();
     Epoch {
+        filtered: commit.counts.total(Term::Filtered, &every),
+        held: commit.counts.total(Term::Held, &every),
+        sinks: (sinks.len() > 1).then(|| by_sink().collect()),
         commit: commit.commit,
         epoch: commit.epoch,
         generation: commit.generation,
         at: commit.at.clone(),
         files: commit.files.len(),
-        rows: commit.rows(),
+        rows: rows.values().sum(),
         rejects: commit.reject_rows(),
         bytes: commit.files.iter().map(|file| file.bytes).sum(),
         note: (!commit.notes.is_empty()).then(|| commit.notes.join("; ")),
@@ -87,23 +114,56 @@ fn epoch(commit: &Commit) -> Epoch {
 /// `files`.
 pub(super) fn files(asked: &Look, out: &mut impl Write) -> Result<(), Failure> {
     let stages = load::stages(&asked.pipeline.path)?;
-    let root = stages.config().sink.location.path.as_str().trim_end_matches('/').to_owned();
-    let (mut files, mut gone): (Vec<File>, BTreeSet<String>) = Default::default();
+    let (mut files, mut gone) = (Vec::new(), BTreeSet::new());
+    let mut roots = Roots::new(&stages);
     each_commit(&stages, |commit| {
-        let replaced = commit.replaces.iter().map(|file| (file.place, &file.path));
-        let gone_now = replaced.chain(commit.lost.iter().map(|file| (file.place, &file.path)));
-        gone.extend(gone_now.filter(|(place, _)| *place == Place::Data).map(|(_, path)| format!("{root}/{path}")));
-        files.extend(commit.files.iter().map(|file| File {
-            path: format!("{root}/{}", file.path),
-            rows: file.rows,
-            bytes: file.bytes,
-            commit: commit.commit,
+        roots.take_in(&commit);
+        let replaced = commit.replaces.iter().map(|file| (file.place.clone(), file.path.clone()));
+        gone.extend(replaced.chain(commit.lost.iter().map(|file| (file.place.clone(), file.path.clone()))));
+        files.extend(commit.files.iter().map(|file| {
+            let shown = File {
+                path: file.path.clone(),
+                rows: file.rows,
+                bytes: file.bytes,
+                commit: commit.commit,
+                sink: file.sink.name().to_owned(),
+            };
+            (file.sink.clone(), file.path.clone(), shown)
         }));
     })?;
-    files.retain(|file| !gone.contains(&file.path));
-    show(asked.json, out, &files, |out, File { path, rows, bytes, commit }| {
-        writeln!(out, "{path}  {rows} rows  {bytes} bytes  commit {commit}")
+    let there = files.into_iter().filter(|(sink, path, _)| !gone.contains(&(sink.clone(), path.clone())));
+    let files: Vec<File> =
+        there.map(|(sink, _, file)| File { path: format!("{}/{}", roots.of(&sink), file.path), ..file }).collect();
+    show(asked.json, out, &files, |out, File { path, rows, bytes, commit, sink }| {
+        let sink = if stages.config().sinks.len() > 1 { format!("  {sink}") } else { String::new() };
+        writeln!(out, "{path}  {rows} rows  {bytes} bytes  commit {commit}{sink}")
     })
+}
+
+/// The path of each sink: as the pipeline file says it, or as the log does of a sink that the file has no more.
+struct Roots {
+    log: String,
+    paths: BTreeMap<Place, String>,
+}
+
+impl Roots {
+    fn new(stages: &Stages) -> Self {
+        let root = |path: &str| path.trim_end_matches('/').to_owned();
+        let config = stages.config();
+        let paths = config.sinks.iter().map(|sink| (sink.place.clone(), root(sink.location.path.as_str())));
+        Roots { log: root(config.log_location().path.as_str()), paths: paths.collect() }
+    }
+
+    fn take_in(&mut self, commit: &Commit) {
+        for (place, path) in commit.sinks.iter().flatten() {
+            let path = if path.is_empty() { &self.log } else { path };
+            self.paths.entry(place.clone()).or_insert_with(|| path.clone());
+        }
+    }
+
+    fn of(&self, place: &Place) -> &str {
+        self.paths.get(place).unwrap_or(&self.log)
+    }
 }
 
 /// `averages`.
@@ -161,7 +221,7 @@ fn with_log<T>(
 ) -> Result<T, Failure> {
     let looked = load::runtime()?.block_on(async {
         let places = run::places(stages).await?;
-        look(&*places.data).await
+        look(&*places.log).await
     });
     looked.map_err(|fatal| Failure::new(fatal.exit(), fatal))
 }

@@ -8,7 +8,7 @@ use millstream_operators::protocol::assign::Bounds;
 use tokio_util::sync::CancellationToken;
 
 use crate::clock::Clock;
-use crate::config::{Exchange, Source};
+use crate::config::{Config, Exchange, Sink, Source};
 use crate::log::owner::TakeOver;
 use crate::run::{self, Options};
 use crate::stages::Stages;
@@ -17,9 +17,9 @@ use super::{Failure, Plan, load};
 
 /// A box of the dataflow: its name, and what it does in this pipeline.
 struct Stage {
-    name: &'static str,
+    name: String,
     what: String,
-    after: &'static [&'static str],
+    after: Vec<String>,
 }
 
 /// Shows the dataflow.
@@ -30,10 +30,10 @@ pub(super) fn plan(asked: &Plan, out: &mut impl Write) -> Result<(), Failure> {
     if asked.mermaid {
         writeln!(out, "flowchart LR")?;
         for stage in &boxes {
-            let id = stage.name.replace(' ', "_");
+            let id = stage.name.replace([' ', '-'], "_");
             writeln!(out, "  {id}[\"{}<br/>{}\"]", stage.name, stage.what.replace('"', "&quot;"))?;
-            for after in stage.after {
-                writeln!(out, "  {} --> {id}", after.replace(' ', "_"))?;
+            for after in &stage.after {
+                writeln!(out, "  {} --> {id}", after.replace([' ', '-'], "_"))?;
             }
         }
         return readers.map_or(Ok(()), |readers| Ok(readers.draw(out)?));
@@ -125,30 +125,51 @@ fn some_of(names: &[String]) -> String {
 
 fn boxes(stages: &Stages) -> Vec<Stage> {
     let config = stages.config();
-    let stage = |name, what, after| Stage { name, what, after };
+    let stage = |name: &str, what: String, after: &[&str]| Stage {
+        name: name.to_owned(),
+        what,
+        after: after.iter().map(|name| (*name).to_owned()).collect(),
+    };
     let names = |names: Vec<&str>| if names.is_empty() { "nothing to do".to_owned() } else { names.join(", ") };
     let rules = names(config.validate.iter().map(|rule| rule.name.as_str()).collect());
     let columns = names(config.enrich.iter().map(|column| column.name.as_str()).collect());
     let averages = names(stages.averages().iter().map(|average| average.name.as_str()).collect());
-    let sink = config.sink.location.path.written();
-    let by = config.sink.partition.join(", ");
-    let laid = if by.is_empty() { "one folder".to_owned() } else { format!("by {by}") };
     let spread = match config.balance.exchange {
         Exchange::None => "",
         Exchange::Batches => ", of batches from all workers",
     };
-    vec![
+    let mut boxes = vec![
         stage("ingest", source(&config.source), &[]),
         stage("decode", format!("{} columns{spread}", config.schema.columns.len()), &["ingest"]),
         stage("validate", rules, &["decode"]),
         stage("enrich", columns, &["validate"]),
-        stage("encode", format!("Parquet, {laid}"), &["enrich"]),
-        stage("stage", format!("uploads to {sink}"), &["encode"]),
-        stage("rejects", format!("to {}", config.rejects.path.written()), &["decode", "validate", "enrich"]),
-        stage("average", averages, &["enrich"]),
-        stage("commit", format!("{sink}/.millstream/commits"), &["ingest", "stage", "rejects", "average"]),
-        stage("publish", "completes the uploads".to_owned(), &["commit"]),
-    ]
+        stage("route", routed(config), &["enrich"]),
+    ];
+    let mut laid = vec!["ingest".to_owned(), "route".to_owned()];
+    for sink in &config.sinks {
+        let by = sink.partition.join(", ");
+        let by = if by.is_empty() { "one folder".to_owned() } else { format!("by {by}") };
+        let name = |step: &str| if sink.place.is_data() { step.to_owned() } else { format!("{step} {}", sink.place) };
+        boxes.push(stage(&name("encode"), format!("Parquet, {by}"), &["route"]));
+        boxes.push(stage(&name("stage"), format!("uploads to {}", sink.location.path.written()), &[&name("encode")]));
+        laid.push(name("stage"));
+    }
+    laid.extend(["rejects".to_owned(), "average".to_owned()]);
+    let rejects = format!("to {}", config.rejects.path.written());
+    boxes.push(stage("rejects", rejects, &["decode", "validate", "enrich", "route"]));
+    boxes.push(stage("average", averages, &["route"]));
+    let log = format!("{}/.millstream/commits", config.log_location().path.written());
+    boxes.push(Stage { name: "commit".to_owned(), what: log, after: laid });
+    boxes.push(stage("publish", "completes the uploads".to_owned(), &["commit"]));
+    boxes
+}
+
+fn routed(config: &Config) -> String {
+    let takes = |sink: &Sink| match &sink.filter {
+        None => format!("{} takes every row", sink.told()),
+        Some(filter) => format!("{} takes rows with {}", sink.told(), filter.sql.written()),
+    };
+    config.sinks.iter().map(takes).collect::<Vec<_>>().join("; ")
 }
 
 fn source(source: &Source) -> String {

@@ -15,7 +15,7 @@ pub(super) fn repair(asked: &Repair, out: &mut impl Write) -> Result<Exit, Failu
     let clock = Clock::system();
     let writer = load::writer(&clock);
     let report = load::runtime()?.block_on(async {
-        let places = run::places(&stages).await?;
+        let places = run::all_places(&stages).await?;
         let who = run::inspector(&stages, &writer)?;
         let mut report = repair::look(&places, &stages, &who).await?;
         if let Some(choice) = asked.choice {

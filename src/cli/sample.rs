@@ -8,13 +8,15 @@ use std::sync::Arc;
 use arrow::array::RecordBatch;
 use arrow::json::{ArrayWriter, LineDelimitedWriter};
 use async_trait::async_trait;
+use millstream_operators::protocol::Place;
 use millstream_operators::protocol::assign::Bounds;
 use millstream_operators::{Batch, Permit, RawBatch};
 use parquet::arrow::ArrowWriter;
 
 use crate::clock::Clock;
+use crate::config::Sink;
 use crate::connector::{Outlet, registry};
-use crate::exit::Fatal;
+use crate::exit::{Exit, Fatal};
 use crate::stages::{Stages, Through};
 
 use super::{Failure, Sample, load};
@@ -23,15 +25,25 @@ use super::{Failure, Sample, load};
 pub(super) fn sample(asked: &Sample, out: &mut impl Write) -> Result<(), Failure> {
     let stages = load::stages(&asked.look.pipeline.path)?;
     let through = Through::new(&stages)?;
-    let mut taking = Taking { through, wanted: asked.rows.get(), rows: Vec::new(), rejects: Vec::new() };
+    let sink = sink_of(&stages, asked)?;
+    let mut taking =
+        Taking { through, place: sink.place.clone(), wanted: asked.rows.get(), rows: Vec::new(), rejects: Vec::new() };
     let taken = load::runtime()?.block_on(take(&stages, &mut taking));
     taken.map_err(|fatal| Failure::new(fatal.exit(), fatal))?;
-    let columns = stages.laid_down();
-    let kept: Vec<RecordBatch> = taking.rows.iter().map(|rows| project(rows, &columns)).collect();
+    let kept: Vec<RecordBatch> = taking.rows.iter().map(|rows| project(rows, &stages.laid_down(sink))).collect();
     match &asked.out {
         Some(folder) => write_folder(folder, &kept, &taking.rejects),
         None => print(asked.look.json, out, &kept, &taking.rejects),
     }
+}
+
+/// The sink whose rows are asked for; the first one, unless it is said.
+fn sink_of<'a>(stages: &'a Stages, asked: &Sample) -> Result<&'a Sink, Failure> {
+    let Some(name) = &asked.sink else { return Ok(stages.config().first_sink()) };
+    stages.sink(&Place::sink(name)).ok_or_else(|| {
+        let names: Vec<&str> = stages.config().sinks.iter().map(|sink| sink.place.name()).collect();
+        Failure::new(Exit::Usage, format!("there is no sink {name:?}; there are {}", names.join(", ")))
+    })
 }
 
 async fn take(stages: &Stages, taking: &mut Taking) -> Result<(), Fatal> {
@@ -50,6 +62,8 @@ async fn take(stages: &Stages, taking: &mut Taking) -> Result<(), Fatal> {
 /// Takes batches until there are enough rows.
 struct Taking {
     through: Through,
+    /// The sink whose rows are taken.
+    place: Place,
     wanted: usize,
     rows: Vec<RecordBatch>,
     rejects: Vec<RecordBatch>,
@@ -63,10 +77,11 @@ impl Outlet for Taking {
 
     async fn send(&mut self, batch: RawBatch) -> bool {
         let outcome = self.through.apply(&Arc::new(batch));
-        let rows = outcome.rows.rows;
-        let taken = rows.num_rows().min(self.wanted);
-        self.wanted -= taken;
-        self.rows.push(rows.slice(0, taken));
+        for (_, Batch { rows, .. }) in outcome.sinks.into_iter().filter(|(place, _)| *place == self.place) {
+            let taken = rows.num_rows().min(self.wanted);
+            self.wanted -= taken;
+            self.rows.push(rows.slice(0, taken));
+        }
         self.rejects.extend(outcome.rejects.into_iter().map(|batch: Batch| batch.rows));
         self.wanted > 0
     }

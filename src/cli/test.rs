@@ -42,7 +42,14 @@ pub(super) fn test(asked: &PipelineFile, out: &mut impl Write) -> Result<Exit, F
 fn run(stages: &Stages, case: &Case, now: i64) -> Result<Vec<String>, Failure> {
     let outcome = Through::by_hand(stages)?.apply(&Arc::new(raw(case, now)));
     let mut problems = Vec::new();
-    compare_rows(&case.expect, &objects(&outcome.rows.rows)?, &mut problems);
+    if case.expect_in.is_empty() {
+        compare_rows(&case.expect, &objects(&outcome.rows.rows)?, &mut problems);
+    }
+    for (place, batch) in outcome.sinks.iter().filter(|(place, _)| case.expect_in.contains_key(place.name())) {
+        let mut found = Vec::new();
+        compare_rows(&case.expect_in[place.name()], &objects(&batch.rows)?, &mut found);
+        problems.extend(found.into_iter().map(|problem| format!("{place}: {problem}")));
+    }
     let rejects: Vec<(String, Option<String>, String)> =
         outcome.rejects.iter().flat_map(|batch| told(&batch.rows)).collect();
     let wanted = case.rejects.iter().map(|reject| (reject.reason.to_string(), reject.field.clone()));

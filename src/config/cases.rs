@@ -1,5 +1,6 @@
 //! `[[test]]`: records in, rows and rejects out, checked by `millstream test`.
 
+use std::collections::BTreeMap;
 use std::fmt;
 
 use chrono::DateTime;
@@ -13,6 +14,7 @@ use super::expressions::Expression;
 use super::key::{Key, Spec};
 use super::scalar::{Fault, Scalar, nearest};
 use super::section::Section;
+use super::sink::Sink;
 use super::text::Text;
 
 const NAME: Key = Key::required("name", "what the case shows", "an empty article is refused");
@@ -28,7 +30,8 @@ const ARRIVED_AT: Key = Key::optional(
 );
 const EXPECT: Key = Key::with_default(
     "expect",
-    "the rows that come out, in order; of each only the columns named here are looked at",
+    "the rows that come out, in order; of each only the columns named here are looked at. With several sinks also by sink: { all \
+     = […], long = […] }",
     "[]",
 );
 const REJECTS: Key = Key::with_default(
@@ -53,6 +56,8 @@ pub struct Case {
     pub arrived_at: Option<i64>,
     /// Each a row as an object.
     pub expect: Vec<Value>,
+    /// The rows of sinks, by name.
+    pub expect_in: BTreeMap<String, Vec<Value>>,
     pub rejects: Vec<Refused>,
     /// Where it stands.
     pub at: Located,
@@ -86,21 +91,27 @@ impl Scalar for Arrival {
 impl fmt::Debug for Case {
     // Records may hold what a variable stands for.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let (input, expect, rejects) = (self.input.len(), self.expect.len(), self.rejects.len());
+        let (input, expect, rejects) = (
+            self.input.len(),
+            self.expect.len() + self.expect_in.values().map(Vec::len).sum::<usize>(),
+            self.rejects.len(),
+        );
         write!(f, "Case {{ name: {:?}, input: {input}, expect: {expect}, rejects: {rejects} }}", self.name)
     }
 }
 
-pub(super) fn read(sections: Vec<Section<'_>>, rules: &[Expression]) -> Vec<Case> {
-    sections.into_iter().map(|section| one(section, rules)).collect()
+pub(super) fn read(sections: Vec<Section<'_>>, rules: &[Expression], sinks: &[Sink]) -> Vec<Case> {
+    sections.into_iter().map(|section| one(section, rules, sinks)).collect()
 }
 
-fn one(section: Section<'_>, rules: &[Expression]) -> Case {
+fn one(section: Section<'_>, rules: &[Expression], sinks: &[Sink]) -> Case {
+    let expect_in = rows_by_sink(&section, sinks);
     let case = Case {
         name: section.get(&NAME),
         input: input(&section),
         arrived_at: section.optional::<Arrival>(&ARRIVED_AT).map(|arrival| arrival.0),
-        expect: rows(&section),
+        expect: if expect_in.is_empty() { rows(&section) } else { Vec::new() },
+        expect_in,
         rejects: rejects(&section, rules),
         at: section.at.clone(),
     };
@@ -144,6 +155,28 @@ fn tables<'a>(section: &Section<'a>, key: &Key) -> (Located, Vec<&'a Spanned<DeV
 fn rows(section: &Section<'_>) -> Vec<Value> {
     let (at, items) = tables(section, &EXPECT);
     items.into_iter().map(|item| section.reader.json(item, &at)).collect()
+}
+
+/// The rows that are expected in each sink, where the case tells them by sink.
+fn rows_by_sink(section: &Section<'_>, sinks: &[Sink]) -> BTreeMap<String, Vec<Value>> {
+    let Some((at, value)) = section.value(&EXPECT) else { return BTreeMap::new() };
+    let mut rows = BTreeMap::new();
+    for (key, value) in value.get_ref().as_table().into_iter().flatten() {
+        let name = key.get_ref().as_ref();
+        if !sinks.iter().any(|sink| sink.place.name() == name) {
+            let names: Vec<&str> = sinks.iter().map(|sink| sink.place.name()).collect();
+            section.reader.report(at.error(format!("there is no sink {name:?}; there are {}", names.join(", "))));
+        }
+        match value.get_ref().as_array() {
+            Some(items) if items.iter().all(|item| item.get_ref().is_table()) => {
+                rows.insert(name.to_owned(), items.iter().map(|item| section.reader.json(item, &at)).collect());
+            }
+            _ => section
+                .reader
+                .report(at.error(format!("of {name:?} is a list of tables; write it as {name} = [{{ … }}, …]"))),
+        }
+    }
+    rows
 }
 
 fn rejects(section: &Section<'_>, rules: &[Expression]) -> Vec<Refused> {

@@ -19,15 +19,17 @@ mod said;
 mod source;
 mod under;
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::path::{Path, PathBuf};
 
+use millstream_operators::protocol::Place;
 use millstream_operators::written::Root;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use xxhash_rust::xxh3::xxh3_128;
 
-use super::Config;
+use super::{Config, Sink};
 use said::Said;
 pub use source::SourceChange;
 
@@ -44,7 +46,10 @@ pub struct Definition {
     enrich: Vec<ExpressionForm>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     average: Vec<AverageForm>,
+    /// The first sink.
     sink: SinkForm,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    more_sinks: Vec<SinkForm>,
 }
 
 /// What is read, and not over which connection or as whom.
@@ -174,8 +179,14 @@ struct AverageForm {
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 struct SinkForm {
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    name: Option<String>,
+    #[serde(default, rename = "where", skip_serializing_if = "Option::is_none")]
+    filter: Option<Said>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     partition: Vec<String>,
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    keep_partition_columns: bool,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     select: Option<Vec<String>>,
     compression: String,
@@ -235,6 +246,15 @@ impl Config {
     /// The definition. A relative path of a files source is taken from the working directory on.
     pub fn definition(&self) -> Definition {
         read::definition(self, &absolute).0
+    }
+
+    /// The sinks with their paths as the log keeps them: empty for the one that the log lies in.
+    pub fn sink_paths(&self) -> BTreeMap<Place, String> {
+        let path = |(index, sink): (usize, &Sink)| match index == 0 && self.log.is_none() {
+            true => String::new(),
+            false => read::normal(sink.location.path.as_str(), &absolute),
+        };
+        self.sinks.iter().enumerate().map(|(index, sink)| (sink.place.clone(), path((index, sink)))).collect()
     }
 
     /// One number for what the pipeline does; the same in every process that was given the same pipeline.

@@ -45,7 +45,7 @@ impl Location {
     }
 
     /// The same service, another path.
-    pub(super) fn with_path(&self, path: Text) -> Self {
+    pub fn with_path(&self, path: Text) -> Self {
         Location { path, ..self.clone() }
     }
 

@@ -23,6 +23,7 @@ mod host;
 mod key;
 mod limits;
 mod location;
+mod log;
 mod observe;
 mod reader;
 pub mod reference;
@@ -78,6 +79,7 @@ const TOP: Spec = Spec {
         Key::optional("enrich", "", ""),
         Key::optional("average", "", ""),
         Key::optional("sink", "", ""),
+        Key::optional("log", "", ""),
         Key::optional("rejects", "", ""),
         Key::optional("epoch", "", ""),
         Key::optional("limits", "", ""),
@@ -103,7 +105,10 @@ pub struct Config {
     /// The columns of `[enrich]`.
     pub enrich: Vec<Expression>,
     pub averages: Vec<Average>,
-    pub sink: Sink,
+    /// At least one.
+    pub sinks: Vec<Sink>,
+    /// Where the log lies, if not in the first sink.
+    pub log: Option<Location>,
     /// Where rejects go.
     pub rejects: Location,
     pub epoch: Epoch,
@@ -138,6 +143,16 @@ impl Config {
         Ok(Config { places, ..config })
     }
 
+    /// The sink that rows are taken to lie in where only one is asked for.
+    pub fn first_sink(&self) -> &Sink {
+        &self.sinks[0]
+    }
+
+    /// Where the log lies.
+    pub fn log_location(&self) -> &Location {
+        self.log.as_ref().unwrap_or(&self.first_sink().location)
+    }
+
     /// Where a key or a section stands, for what is found wrong later: `sink.partition`, `average.0.time`, `enrich`. Where
     /// the file does not say it, the nearest that it does say.
     pub fn at(&self, path: &str) -> Located {
@@ -167,14 +182,14 @@ fn sections(top: &Section<'_>) -> Config {
     let mut columns = Columns::of(&schema, &origin);
     let enrich = expressions::enrich(top.open("enrich", &expressions::ENRICH), &mut columns);
     let averages = average::read(top.open_each("average", &average::SPEC), &columns);
-    let sink = sink::read(needed(top, "sink", &sink::SPEC), &columns);
-    let rejects = rejects::read(top.open("rejects", &rejects::SPEC), &sink);
+    let sinks = sink::read(top, &columns);
+    let rejects = rejects::read(top.open("rejects", &rejects::SPEC), &sinks);
     let config = Config {
         name,
         source,
         origin,
         decode,
-        tests: cases::read(top.open_each("test", &cases::SPEC), &validate),
+        tests: cases::read(top.open_each("test", &cases::SPEC), &validate, &sinks),
         epoch: epoch::read(top.open("epoch", &epoch::SPEC)),
         limits: limits::read(top.open("limits", &limits::SPEC)),
         balance: balance::read(top.open("balance", &balance::SPEC)),
@@ -184,7 +199,8 @@ fn sections(top: &Section<'_>) -> Config {
         validate,
         enrich,
         averages,
-        sink,
+        sinks,
+        log: log::read(top.open("log", &log::SPEC)),
         rejects,
         places: Places::new(),
         file: top.at.clone(),
@@ -222,7 +238,8 @@ fn check_source(top: &Section<'_>, config: &Config) {
             }
         }
         Source::Files(files)
-            if config.sink.location.holds(&files.location) && !files.location.path.as_str().is_empty() =>
+            if config.sinks.iter().any(|sink| sink.location.holds(&files.location))
+                && !files.location.path.as_str().is_empty() =>
         {
             if let Some(at) = at("source", "path") {
                 top.reader

@@ -2,7 +2,8 @@
 
 use super::key::{Absent, Key, Spec};
 use super::{
-    NAME, average, balance, cases, cluster, decode, epoch, expressions, limits, observe, rejects, schema, sink, source,
+    NAME, average, balance, cases, cluster, decode, epoch, expressions, limits, log, observe, rejects, schema, sink,
+    source,
 };
 
 /// The key at the top of the file.
@@ -20,6 +21,7 @@ pub fn sections() -> Vec<&'static Spec> {
         &expressions::ENRICH,
         &average::SPEC,
         &sink::SPEC,
+        &log::SPEC,
         &rejects::SPEC,
         &epoch::SPEC,
         &limits::SPEC,

@@ -8,14 +8,15 @@ use super::text::Text;
 
 const PATH: Key = Key::optional(
     "path",
-    "a folder, or s3://bucket/prefix; by default the sink's path with -rejects behind it",
+    "a folder, or s3://bucket/prefix; by default the path of the first sink with -rejects behind it",
     "out-rejects",
 );
 
 pub(super) const SPEC: Spec =
     Spec { heading: "[rejects]", what: "where refused records go, with the reason and the raw bytes", keys: &[PATH] };
 
-pub(super) fn read(section: Section<'_>, sink: &Sink) -> Location {
+pub(super) fn read(section: Section<'_>, sinks: &[Sink]) -> Location {
+    let sink = &sinks[0];
     let said: Option<Text> = section.optional(&PATH);
     let path = said
         .clone()
@@ -24,7 +25,7 @@ pub(super) fn read(section: Section<'_>, sink: &Sink) -> Location {
     if said.is_some() {
         rejects.check(&section, &PATH);
     }
-    check_apart(&section, sink, &rejects, said.is_some());
+    sinks.iter().for_each(|sink| check_apart(&section, sink, &rejects, said.is_some()));
     section.finish();
     rejects
 }
@@ -33,13 +34,14 @@ pub(super) fn read(section: Section<'_>, sink: &Sink) -> Location {
 fn check_apart(section: &Section<'_>, sink: &Sink, rejects: &Location, said: bool) {
     let whole_bucket = sink.location.s3().is_some_and(|(bucket, prefix)| is_bucket(bucket) && prefix.is_empty());
     if !said && whole_bucket {
-        let at = section.reader.place("sink.path").unwrap_or_else(|| section.at.with_key(PATH.name));
+        let at = section.reader.place(&format!("{}.path", sink.key)).unwrap_or_else(|| section.at.with_key(PATH.name));
         let problem = "takes a whole bucket and leaves no place for rejects; add a prefix, as s3://bucket/prefix, or write [rejects] path";
         section.reader.report(at.error(problem));
-    } else if said && !sink.location.path.as_str().is_empty() && sink.location.holds(rejects) {
+    } else if !sink.location.path.as_str().is_empty() && sink.location.holds(rejects) {
         let problem = format!(
-            "{:?} lies in the sink, where readers would take rejects for data; choose a path beside it",
-            rejects.path
+            "{:?} lies in {}, where readers would take rejects for data; choose a path beside it",
+            rejects.path,
+            sink.told()
         );
         section.reader.report(section.at_key(&PATH).error(problem));
     }

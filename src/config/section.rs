@@ -69,6 +69,11 @@ impl<'a> Section<'a> {
         tables.into_iter().enumerate().map(section).collect()
     }
 
+    /// Whether a section is written as a list, `[[name]]`.
+    pub(super) fn is_list(&self, name: &str) -> bool {
+        self.entry(name).is_some_and(|(_, value)| value.get_ref().is_array())
+    }
+
     /// The same section, known to have these keys.
     pub(super) fn known_as(self, spec: &'static Spec) -> Self {
         Section { spec, ..self }

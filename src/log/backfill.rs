@@ -7,7 +7,6 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use millstream_operators::average::keep::{Redefined, redefined};
-use millstream_operators::protocol::recover::Place;
 use millstream_operators::protocol::{AverageId, Commit, State, Total};
 
 use crate::clock::Clock;
@@ -53,11 +52,11 @@ pub async fn backfill(
         averages: totals.into_iter().collect(),
         ..state.next()
     };
-    let appended = lay(&*places.data, &commit, LARGE).await?;
-    let bytes = match append(&*places.data, appended.as_ref().unwrap_or(&commit)).await? {
+    let appended = lay(&*places.log, &commit, LARGE).await?;
+    let bytes = match append(&*places.log, appended.as_ref().unwrap_or(&commit)).await? {
         Appended::Ours(bytes) => bytes + appended.and_then(|commit| commit.body).map_or(0, |body| body.bytes),
         Appended::Theirs(theirs) => {
-            let (store, ours) = (places.data.name().to_owned(), state.generation);
+            let (store, ours) = (places.log.name().to_owned(), state.generation);
             return Err(Fatal::Fenced { store, commit: theirs.commit, ours, theirs: theirs.generation });
         }
     };
@@ -72,14 +71,17 @@ async fn recount(
     last: u64,
     names: &BTreeSet<String>,
 ) -> Result<BTreeMap<AverageId, Total>, Fatal> {
-    let store = &*places.data;
+    let store = &*places.log;
     let mut facts = Facts::new(stages);
     facts.take_in(store, read::stream(store, 1, last).await?).await?;
     let mut recount = Recount::new(stages, Some(names));
     for (place, path, named) in facts.named() {
-        if place == Place::Data {
-            let layout = recount.layout(&facts.stages_of(place, &path, named.commit)?);
-            match verify::spool(store, &path).await {
+        if place.is_rejects() {
+            continue;
+        }
+        let then = facts.stages_of(&place, &path, named.commit)?;
+        if let Some(layout) = recount.layout_of(&then, &place) {
+            match verify::spool(&**places.of(&place)?, &path).await {
                 Ok((file, _, _)) => verify::count(file, &path, Some((&mut recount, &layout)))
                     .map(drop)
                     .map_err(|problem| Fatal::Log(format!("{path}: {problem}")))?,

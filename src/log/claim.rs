@@ -8,7 +8,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use bytes::Bytes;
-use millstream_operators::protocol::{Claim, LogId, State};
+use millstream_operators::protocol::{Claim, LogId, Place, State};
 
 use crate::clock::Clock;
 use crate::config::{Definition, SourceChange};
@@ -18,7 +18,7 @@ use crate::exit::Fatal;
 use crate::log::append::{Appended, append};
 use crate::log::objects::TRY;
 use crate::log::owner::{self, TakeOver};
-use crate::log::{neighbours, read};
+use crate::log::{Places, neighbours, read};
 use crate::retry::Pause;
 
 /// Who claims.
@@ -29,6 +29,8 @@ pub struct Claimant {
     /// The pipeline's name.
     pub pipeline: String,
     pub definition: Definition,
+    /// Its sinks with their paths; empty where the log lies.
+    pub sinks: BTreeMap<Place, String>,
     /// Its averages by name, as they are defined.
     pub averages: BTreeMap<String, String>,
     /// What would otherwise stop the start.
@@ -62,9 +64,10 @@ impl Accept {
     }
 }
 
-/// Claims the log: the state that this start goes on from, its own claim taken in. `source` says where it stands now, as far as
+/// Claims the log of these places: the state that this start goes on from, its own claim taken in. `source` says where it stands now, as far as
 /// the log does not know yet.
-pub async fn claim(store: &dyn Store, source: &dyn Source, who: &Claimant, clock: &Clock) -> Result<State, Fatal> {
+pub async fn claim(places: &Places, source: &dyn Source, who: &Claimant, clock: &Clock) -> Result<State, Fatal> {
+    let store = &*places.log;
     try_conditional_create(store, &who.writer).await?;
     if who.take_over == TakeOver::Never {
         owner::wait_for_silence(store).await?;
@@ -75,6 +78,7 @@ pub async fn claim(store: &dyn Store, source: &dyn Source, who: &Claimant, clock
             neighbours::check_no_strays(store).await?;
         }
         let mut state = read::state(store, last).await?;
+        who.check_new_sinks(places, &state).await?;
         let notes = who.check(store, &state)?;
         let pins = patiently_ask(|| source.pins(&state.pins)).await?;
         let forgotten = patiently_ask(|| source.forgets(&state)).await?;
@@ -101,6 +105,7 @@ impl Claimant {
             at: clock.text(),
             log: LogId::from_seed(&self.writer),
             definition: Some(self.definition.to_json()),
+            sinks: self.sinks.clone(),
             averages: self.averages.clone(),
             pins,
             forgotten: Vec::new(),
@@ -118,6 +123,7 @@ impl Claimant {
             }
             notes.push(format!("accepted: the pipeline {} is now called {}", state.pipeline, self.pipeline));
         }
+        notes.extend(self.check_sinks(store, state)?);
         let Some(before) = &state.definition else { return Ok(notes) };
         let before = Definition::from_json(before).map_err(|error| {
             Fatal::Log(format!("the definition in the log of {} cannot be read: {error}", store.name()))
@@ -131,6 +137,68 @@ impl Claimant {
         notes.extend(before.changes(&self.definition));
         Ok(notes)
     }
+}
+
+impl Claimant {
+    /// A sink keeps its path: its older files are looked for there.
+    fn check_sinks(&self, store: &dyn Store, state: &State) -> Result<Vec<String>, Fatal> {
+        let mut notes = Vec::new();
+        if state.commit == 0 {
+            return Ok(notes);
+        }
+        for (place, now) in &self.sinks {
+            let Some(before) = state.sinks.get(place).or_else(|| state.former_sinks.get(place)) else { continue };
+            if before == now {
+                continue;
+            }
+            if !self.accept.contains(&Accept::Sink) {
+                return Err(moved_sink(store, place, before, now));
+            }
+            notes.push(format!(
+                "accepted: the files of the sink {place} are now in {}, they were in {}",
+                at(now),
+                at(before)
+            ));
+        }
+        Ok(notes)
+    }
+
+    /// The folder of a sink that is new to the log may hold a log of its own, or files of one.
+    async fn check_new_sinks(&self, places: &Places, state: &State) -> Result<(), Fatal> {
+        let is_new = |place: &Place| {
+            state.commit == 0 || !(state.sinks.contains_key(place) || state.former_sinks.contains_key(place))
+        };
+        for (place, path) in self.sinks.iter().filter(|(place, path)| !path.is_empty() && is_new(place)) {
+            let store = places.of(place)?;
+            let last = read::end(&**store).await?;
+            if last > 0 {
+                let theirs = read::commit(&**store, last).await?.0.pipeline;
+                return Err(Fatal::Usage(format!(
+                    "the sink {place} in {path} holds a log of its own, of the pipeline {theirs:?}: choose another path for the \
+                     sink, or put the sink first, where the log lies"
+                )));
+            }
+            if !self.accept.contains(&Accept::Sink) {
+                neighbours::check_no_strays(&**store).await?;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// A path as messages show it.
+fn at(path: &str) -> &str {
+    if path.is_empty() { "the folder of the log" } else { path }
+}
+
+fn moved_sink(store: &dyn Store, place: &Place, before: &str, now: &str) -> Fatal {
+    Fatal::Usage(format!(
+        "the log of {} has files of the sink {place} in {}, and the pipeline file now puts it in {}: they would no longer be \
+         found. Give the sink there a name of its own; if you moved the files along, start once with --accept sink",
+        store.name(),
+        at(before),
+        at(now)
+    ))
 }
 
 fn other_pipeline(store: &dyn Store, theirs: &str, ours: &str) -> Fatal {

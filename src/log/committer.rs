@@ -14,8 +14,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use millstream_operators::commit::{CommitRequest, Draft, Sealed};
-use millstream_operators::protocol::recover::Place;
-use millstream_operators::protocol::{Commit, SnapshotRef, State, coverage, recover};
+use millstream_operators::protocol::{Commit, FileRecord, Place, SnapshotRef, State, coverage, recover};
 use tokio::task::JoinSet;
 
 use crate::bridge::{TokioEnd, Trouble};
@@ -89,7 +88,7 @@ struct Committer {
 pub async fn run(around: Committing, state: State, mut end: TokioEnd<CommitRequest, Sealed>) {
     let log = State { positions: Default::default(), averages: Default::default(), ..state };
     let trouble = around.trouble.clone();
-    let (store, who, clock) = (around.places.data.clone(), around.who.clone(), around.clock.clone());
+    let (store, who, clock) = (around.places.log.clone(), around.who.clone(), around.clock.clone());
     let (generation, hinted) = (log.generation, log.commit);
     let mut committer = Committer {
         around,
@@ -134,7 +133,7 @@ impl Committer {
     }
 
     async fn commit(&mut self, draft: Draft) -> Result<(), Fatal> {
-        let store = self.around.places.data.clone();
+        let store = self.around.places.log.clone();
         let epoch = draft.epoch;
         let commit = self.make(draft);
         let appended = body::lay(&*store, &commit, self.around.worth.body).await?;
@@ -153,8 +152,13 @@ impl Committer {
     }
 
     fn make(&self, mut draft: Draft) -> Commit {
-        let data = coverage::share(Place::Data, &mut draft.files);
-        let rejects = coverage::share(Place::Rejects, &mut draft.rejects);
+        let mut coverage = Vec::new();
+        // A draft's files are sorted by sink.
+        for files in draft.files.chunk_by_mut(|a, b| a.sink == b.sink) {
+            let sink = files.first().map(|file: &FileRecord| file.sink.clone()).unwrap_or_default();
+            coverage.extend(coverage::share(&sink, files));
+        }
+        coverage.extend(coverage::share(&Place::rejects(), &mut draft.rejects));
         Commit {
             version: env!("CARGO_PKG_VERSION").to_owned(),
             writer: self.around.who.writer.clone(),
@@ -162,7 +166,8 @@ impl Committer {
             epoch: draft.epoch,
             files: draft.files,
             rejects: draft.rejects,
-            coverage: [data, rejects].concat(),
+            coverage,
+            counts: draft.counts,
             positions: draft.positions,
             averages: draft.averages,
             ..self.log.next()
@@ -175,7 +180,7 @@ impl Committer {
             return;
         }
         self.hinting = true;
-        let (store, commit) = (self.around.places.data.clone(), self.log.commit);
+        let (store, commit) = (self.around.places.log.clone(), self.log.commit);
         self.tasks.spawn(async move {
             read::leave_hint(&*store, commit).await;
             Came::Hinted(commit)
@@ -205,7 +210,7 @@ impl Committer {
                 ))),
             });
             let result = match result {
-                Err(fatal @ Fatal::Failed(_)) => Err(read::fenced_or(&*places.data, generation, fatal).await),
+                Err(fatal @ Fatal::Failed(_)) => Err(read::fenced_or(&*places.log, generation, fatal).await),
                 settled => settled,
             };
             Came::Published { commit: number, epoch, result }
@@ -253,7 +258,7 @@ impl Committer {
             return;
         }
         self.snapshotting = true;
-        let (store, last) = (self.around.places.data.clone(), self.log.snapshot.clone());
+        let (store, last) = (self.around.places.log.clone(), self.log.snapshot.clone());
         let (at, generation) = (self.log.published, self.log.generation);
         let work = async move { Came::Snapshot(snapshot::write(&*store, last, at, generation).await) };
         self.tasks.spawn(work);
@@ -261,7 +266,7 @@ impl Committer {
 
     /// Commits that are still to be published may name the snapshot before the newest one; nobody needs those before it.
     fn clear_before(&mut self, commit: u64) {
-        let store = self.around.places.data.clone();
+        let store = self.around.places.log.clone();
         self.tasks.spawn(async move {
             snapshot::clear(&*store, commit).await;
             Came::Cleared
@@ -269,7 +274,7 @@ impl Committer {
     }
 
     async fn look_for_a_newer_generation(&self) -> Result<(), Fatal> {
-        let store = &*self.around.places.data;
+        let store = &*self.around.places.log;
         let next = self.log.commit + 1;
         match store.look(&commit_key(next)).await {
             Ok(Some(_)) => Err(self.fenced(&read::commit(store, next).await?.0)),
@@ -283,7 +288,7 @@ impl Committer {
 
     fn fenced(&self, theirs: &Commit) -> Fatal {
         Fatal::Fenced {
-            store: self.around.places.data.name().to_owned(),
+            store: self.around.places.log.name().to_owned(),
             commit: theirs.commit,
             ours: self.log.generation,
             theirs: theirs.generation,

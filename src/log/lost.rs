@@ -18,8 +18,8 @@ use millstream_operators::batch::Permit;
 use millstream_operators::encode::{EncodeOptions, Encoder, Piece, Summary};
 use millstream_operators::protocol::commit::{FileRecord, Replaced, SplitProgress};
 use millstream_operators::protocol::coverage::{self, Span};
-use millstream_operators::protocol::recover::{Place, Unfinished, to_finish};
-use millstream_operators::protocol::{Commit, FileName, State};
+use millstream_operators::protocol::recover::{Unfinished, to_finish};
+use millstream_operators::protocol::{Commit, FileKind, FileName, Place, State};
 use millstream_operators::{Batch, Position, RawBatch, RecordDigest, Split, Unlimited};
 use tokio::sync::Semaphore;
 
@@ -65,7 +65,7 @@ pub async fn write_again(around: &Replaying<'_>, state: &mut State, lost: Vec<Un
         let (path, number) = (&file.file.path, file.commit);
         tracing::warn!(path, commit = number, "the upload of a committed file is gone; writing it again");
         let name = FileName {
-            kind: file.place,
+            kind: if file.place.is_rejects() { FileKind::Rejects } else { FileKind::Data },
             epoch: commit.epoch,
             worker: 0,
             part: part as u32,
@@ -74,16 +74,13 @@ pub async fn write_again(around: &Replaying<'_>, state: &mut State, lost: Vec<Un
         };
         let again = again(around, &mut times, file, name).await.map_err(|fatal| told(fatal, file))?;
         let by = again.path.clone();
-        commit.replaces.push(Replaced { place: file.place, commit: number, path: path.clone(), by });
-        match file.place {
-            Place::Data => commit.files.push(again),
-            Place::Rejects => commit.rejects.push(again),
-        }
+        commit.replaces.push(Replaced { place: file.place.clone(), commit: number, path: path.clone(), by });
+        commit.add_file(&file.place, again);
     }
-    let bytes = match append(&*around.places.data, &commit).await? {
+    let bytes = match append(&*around.places.log, &commit).await? {
         Appended::Ours(bytes) => bytes,
         Appended::Theirs(theirs) => {
-            let store = around.places.data.name().to_owned();
+            let store = around.places.log.name().to_owned();
             return Err(Fatal::Fenced {
                 store,
                 commit: theirs.commit,
@@ -141,7 +138,7 @@ struct Times<'a> {
 
 impl<'a> Times<'a> {
     fn new(around: &'a Replaying<'a>, now: State) -> Self {
-        Times { around, store: &*around.places.data, now, past: Past::new(around.stages), known: BTreeMap::new() }
+        Times { around, store: &*around.places.log, now, past: Past::new(around.stages), known: BTreeMap::new() }
     }
 
     /// The time in which the records of a file were read.
@@ -181,10 +178,8 @@ fn last_records(commit: &Commit) -> BTreeMap<Split, Position> {
         }
     };
     commit.coverage.iter().flat_map(|coverage| &coverage.spans).for_each(&mut see);
-    for place in Place::ALL {
-        for file in commit.files_of(place).iter().filter(|file| !file.ranges.is_empty()) {
-            coverage::spans(place, file, &[]).iter().for_each(&mut see);
-        }
+    for (place, file) in commit.all_files().filter(|(_, file)| !file.ranges.is_empty()) {
+        coverage::spans(place, file, &[]).iter().for_each(&mut see);
     }
     last
 }
@@ -220,11 +215,11 @@ async fn again(
     name: FileName,
 ) -> Result<FileRecord, Fatal> {
     let time = times.of(lost).await?;
-    let (_, first_path) = read_by(&*around.places.data, lost).await?;
-    let named = time.commit.files_of(lost.place).iter().find(|file| file.path == first_path);
-    let mut spans = coverage::spans(lost.place, named.unwrap_or(&lost.file), &time.commit.coverage);
+    let (_, first_path) = read_by(&*around.places.log, lost).await?;
+    let named = time.commit.files_of(&lost.place).find(|file| file.path == first_path);
+    let mut spans = coverage::spans(&lost.place, named.unwrap_or(&lost.file), &time.commit.coverage);
     spans.sort();
-    let store = around.places.of(lost.place);
+    let store = around.places.of(&lost.place)?;
     let mut pause = Pause::default();
     loop {
         let mut laying = Laying::new(&time, store.min_part(), lost, name)?;
@@ -236,7 +231,8 @@ async fn again(
                 let Some(Laid { upload, parts }) = laid else { return Err(differs(lost, end.rows)) };
                 let crc = format!("{:016x}", end.crc);
                 let ranges = ranges(&spans, end.rows);
-                return Ok(FileRecord { path, rows: end.rows, bytes: end.bytes, crc, upload, parts, ranges });
+                let sink = Place::default();
+                return Ok(FileRecord { sink, path, rows: end.rows, bytes: end.bytes, crc, upload, parts, ranges });
             }
             Err(Fatal::Source(SourceError::Unavailable { name, message })) => {
                 pause.wait(&format!("{name}: {message}")).await;
@@ -298,9 +294,10 @@ struct Laying {
 impl Laying {
     fn new(time: &Time, min_part: usize, lost: &Unfinished, name: FileName) -> Result<Self, Fatal> {
         let failed = |error: &dyn std::fmt::Display| Fatal::Failed(error.to_string());
-        let options = match lost.place {
-            Place::Data => time.stages.data_options(Arc::new(Unlimited)),
-            Place::Rejects => time.stages.rejects_options(Arc::new(Unlimited)),
+        let options = match time.stages.sink(&lost.place) {
+            _ if lost.place.is_rejects() => time.stages.rejects_options(Arc::new(Unlimited)),
+            Some(sink) => time.stages.data_options(sink, Arc::new(Unlimited)),
+            None => return Err(Fatal::Failed(format!("the definition of then has no sink {}", lost.place))),
         };
         let partition = lost.file.path.rsplit_once('/').map_or(String::new(), |(folder, _)| format!("{folder}/"));
         // However the rows come, they are to end in one file.
@@ -316,14 +313,16 @@ impl Laying {
         };
         let encoder = Encoder::new(options).map_err(|error| failed(&error))?;
         let through = Through::new(&time.stages).map_err(|error| failed(&error))?;
-        Ok(Laying { place: lost.place, through, encoder, name, partition, pieces: Vec::new() })
+        Ok(Laying { place: lost.place.clone(), through, encoder, name, partition, pieces: Vec::new() })
     }
 
     fn push(&mut self, raw: &Arc<RawBatch>, spans: &[Span]) -> Result<(), Fatal> {
         let outcome = self.through.apply(raw);
-        let batches = match self.place {
-            Place::Data => vec![outcome.rows],
-            Place::Rejects => outcome.rejects,
+        let batches: Vec<Batch> = match self.place.is_rejects() {
+            true => outcome.rejects,
+            false => {
+                outcome.sinks.into_iter().filter(|(place, _)| *place == self.place).map(|(_, rows)| rows).collect()
+            }
         };
         for batch in &batches {
             let part = within(batch, spans)?;

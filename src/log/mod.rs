@@ -32,25 +32,64 @@ pub mod repair;
 pub mod snapshot;
 pub mod verify;
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use millstream_operators::protocol::recover::Place;
+use millstream_operators::protocol::Place;
 
 use crate::connector::Store;
+use crate::exit::Fatal;
 
-/// Where a pipeline's output lies: the data (and the log), and the rejects.
+/// Where a pipeline's output lies: the log, the sinks, the rejects.
 #[derive(Clone)]
 pub struct Places {
-    pub data: Arc<dyn Store>,
-    pub rejects: Arc<dyn Store>,
+    pub log: Arc<dyn Store>,
+    stores: Arc<BTreeMap<Place, Arc<dyn Store>>>,
 }
 
 impl Places {
+    /// A log and the stores of all sinks and of the rejects.
+    pub fn new(log: Arc<dyn Store>, stores: BTreeMap<Place, Arc<dyn Store>>) -> Self {
+        Places { log, stores: Arc::new(stores) }
+    }
+
+    /// One sink without a name, which the log lies in.
+    pub fn single(data: Arc<dyn Store>, rejects: Arc<dyn Store>) -> Self {
+        Places::new(data.clone(), BTreeMap::from([(Place::data(), data), (Place::rejects(), rejects)]))
+    }
+
+    /// The same with more sinks: those of earlier definitions.
+    pub fn with(self, more: BTreeMap<Place, Arc<dyn Store>>) -> Self {
+        let mut stores = (*self.stores).clone();
+        stores.extend(more);
+        Places::new(self.log, stores)
+    }
+
     /// The store of a place.
-    pub fn of(&self, place: Place) -> &Arc<dyn Store> {
-        match place {
-            Place::Data => &self.data,
-            Place::Rejects => &self.rejects,
+    pub fn of(&self, place: &Place) -> Result<&Arc<dyn Store>, Fatal> {
+        let unknown = || {
+            Fatal::Log(format!(
+                "the log of {} names files of a sink {place}, and does not say where it lies",
+                self.log.name()
+            ))
+        };
+        self.stores.get(place).ok_or_else(unknown)
+    }
+
+    /// Whether the store of a place is known.
+    pub fn has(&self, place: &Place) -> bool {
+        self.stores.contains_key(place)
+    }
+
+    /// Every store once, with the places that lie in it: a sink that got another name has two.
+    pub fn folders(&self) -> Vec<(Vec<&Place>, &Arc<dyn Store>)> {
+        let mut folders: Vec<(Vec<&Place>, &Arc<dyn Store>)> = Vec::new();
+        for (place, store) in &*self.stores {
+            match folders.iter_mut().find(|(_, known)| Arc::ptr_eq(known, store)) {
+                Some((places, _)) => places.push(place),
+                None => folders.push((vec![place], store)),
+            }
         }
+        folders
     }
 }

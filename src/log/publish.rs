@@ -39,7 +39,7 @@ const LEAST_LOOKS: u32 = 5;
 pub async fn publish(places: &Places, files: Vec<Unfinished>) -> Result<Vec<Unfinished>, Fatal> {
     let calls = &Semaphore::new(CALLS_AT_ONCE);
     let finished = stream::iter(files).map(|file| async move {
-        let is_lost = Publishing::new(&**places.of(file.place), &file, calls).is_lost().await?;
+        let is_lost = Publishing::new(&**places.of(&file.place)?, &file, calls).is_lost().await?;
         Ok::<_, Fatal>(is_lost.then_some(file))
     });
     let lost: Vec<Option<Unfinished>> = finished.buffer_unordered(FILES_AT_ONCE).try_collect().await?;

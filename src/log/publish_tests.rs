@@ -6,8 +6,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use bytes::Bytes;
 use crc_fast::CrcAlgorithm;
-use millstream_operators::protocol::FileRecord;
-use millstream_operators::protocol::recover::Place;
+use millstream_operators::protocol::{FileRecord, Place};
 
 use super::*;
 use crate::connector::memory::{Call, Fate, Faults, MemoryStore, Operation, Unreliable};
@@ -44,7 +43,7 @@ impl Scene {
             fate(call)
         });
         let store: Arc<dyn Store> = Arc::new(Unreliable::new(Arc::new(base.clone()), Arc::new(faults)));
-        let places = Places { data: store.clone(), rejects: store };
+        let places = Places::single(store.clone(), store);
         Scene { base, files, places, looks, completes }
     }
 
@@ -77,7 +76,7 @@ async fn uploaded(store: &MemoryStore, path: &str) -> Unfinished {
         parts: vec![tag.0],
         ..FileRecord::default()
     };
-    Unfinished { commit: 7, place: Place::Data, file }
+    Unfinished { commit: 7, place: Place::data(), file }
 }
 
 fn upload_of(unfinished: &Unfinished) -> Upload {

@@ -15,8 +15,9 @@ use arrow::error::ArrowError;
 use millstream_operators::average::keep::fold_away;
 use millstream_operators::average::{AverageKey, AverageSpec, Averager, Change, Tally, Totals};
 use millstream_operators::encode::path;
-use millstream_operators::protocol::{AverageId, AverageTotals, Total};
+use millstream_operators::protocol::{AverageId, AverageTotals, Place, Total};
 
+use crate::config::Sink;
 use crate::log::verify::partition_parts;
 use crate::stages::Stages;
 use crate::totals::Known;
@@ -84,10 +85,11 @@ impl Recount {
         Recount { schema, specs, known, counts, uncountable, left_out, in_paths }
     }
 
-    /// How files written by these stages are counted.
-    pub fn layout(&mut self, then: &Stages) -> Layout {
-        let laid_down = then.laid_down();
-        let partition = then.config().sink.partition.clone();
+    /// How files of a sink that these stages wrote are counted.
+    fn layout(&mut self, then: &Stages, sink: &Sink) -> Layout {
+        let laid_down = then.laid_down(sink);
+        // What files hold themselves is exact; what is in the path alone has to be read from it.
+        let partition = if sink.keep_partition_columns { Vec::new() } else { sink.partition.clone() };
         let there = |column: &&str| laid_down.iter().chain(&partition).any(|name| name == column);
         let mut part = Vec::new();
         for (index, spec) in self.specs.iter().enumerate() {
@@ -99,6 +101,24 @@ impl Recount {
         }
         self.in_paths.extend(partition.iter().cloned());
         Layout { part, partition }
+    }
+
+    /// Takes note that these stages had no sink that took every row: what they averaged is in no file.
+    fn without_a_whole_sink(&mut self, then: &Stages) {
+        let then = then.averages();
+        let counted = self.specs.iter().filter(|spec| then.iter().any(|average| is_the_same(average, spec)));
+        self.uncountable.extend(counted.map(|spec| spec.name.clone()));
+    }
+
+    /// How a file of these stages is counted; `None` where another sink's files tell of its rows.
+    pub fn layout_of(&mut self, then: &Stages, place: &Place) -> Option<Layout> {
+        match then.whole_sink() {
+            Some(sink) => (sink.place == *place).then(|| self.layout(then, sink)),
+            None => {
+                self.without_a_whole_sink(then);
+                None
+            }
+        }
     }
 
     /// Takes rows of a file in.

@@ -1,8 +1,9 @@
 //! At a start, after the claim: finish what is committed, abort what never will be, tell what was lost.
 
 use millstream_operators::protocol::State;
-use millstream_operators::protocol::recover::{Aborting, Place, Unfinished, to_finish};
+use millstream_operators::protocol::recover::{Aborting, Unfinished, to_finish};
 
+use crate::connector::Store;
 use crate::exit::Fatal;
 use crate::log::{Places, publish, read};
 use crate::retry::persistently;
@@ -20,13 +21,13 @@ pub struct Recovered {
 
 /// Finishes and aborts; `state` is the claimed log.
 pub async fn recover(places: &Places, state: &State) -> Result<Recovered, Fatal> {
-    let commits = read::commits(&*places.data, state.published + 1, state.commit).await?;
+    let commits = read::commits(&*places.log, state.published + 1, state.commit).await?;
     let unfinished = to_finish(&commits);
     let mut aborted = 0;
     if let Some(log) = state.log {
         let aborting = Aborting::new(log, state.generation, &unfinished);
-        for place in Place::ALL {
-            aborted += abort_old(places, place, &aborting).await?;
+        for (_, store) in places.folders() {
+            aborted += abort_old(&**store, &aborting).await?;
         }
     }
     let files = unfinished.len();
@@ -34,8 +35,7 @@ pub async fn recover(places: &Places, state: &State) -> Result<Recovered, Fatal>
     Ok(Recovered { finished: files - lost.len(), aborted, lost })
 }
 
-async fn abort_old(places: &Places, place: Place, aborting: &Aborting<'_>) -> Result<usize, Fatal> {
-    let store = places.of(place);
+async fn abort_old(store: &dyn Store, aborting: &Aborting<'_>) -> Result<usize, Fatal> {
     let uploads = persistently(|| store.uploads("")).await?;
     let mut aborted = 0;
     for upload in uploads.iter().filter(|upload| aborting.wants(&upload.key, &upload.id)) {

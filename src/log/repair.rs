@@ -13,8 +13,7 @@ mod look;
 use std::collections::BTreeSet;
 
 use millstream_operators::protocol::commit::Lost;
-use millstream_operators::protocol::recover::Place;
-use millstream_operators::protocol::{Commit, State};
+use millstream_operators::protocol::{Commit, Place, State};
 use serde::Serialize;
 
 use crate::clock::Clock;
@@ -162,7 +161,7 @@ impl Acting<'_> {
         let mut moved = Vec::new();
         for finding in findings {
             let Finding::Stray { place, key } = finding else { continue };
-            aside::move_aside(&**self.places.of(*place), key).await?;
+            aside::move_aside(&**self.places.of(place)?, key).await?;
             moved.push(key.clone());
         }
         let said = format!("set aside {} files, below .millstream/aside", moved.len());
@@ -180,12 +179,12 @@ impl Acting<'_> {
             _ => None,
         });
         let whole = whole.unwrap_or_default();
-        let store = &*self.places.data;
+        let store = &*self.places.log;
         let state = read::state(store, whole).await?;
         let (mut generation, mut files) = (state.generation, 0);
-        for place in Place::ALL {
-            for key in aside::files_behind(&**self.places.of(place), &state, &mut generation).await? {
-                aside::move_aside(&**self.places.of(place), &key).await?;
+        for (_, within) in self.places.folders() {
+            for key in aside::files_behind(&**within, &state, &mut generation).await? {
+                aside::move_aside(&**within, &key).await?;
                 files += 1;
             }
         }
@@ -207,7 +206,7 @@ impl Acting<'_> {
             Finding::Beheaded { first } => Some(*first),
             _ => None,
         });
-        let store = &*self.places.data;
+        let store = &*self.places.log;
         let folds = Folds::read(store).await?;
         let (first, last) = (folds.upto() + 1, first.unwrap_or_default().saturating_sub(1));
         let newest = aside::last_commit(store).await?;
@@ -222,7 +221,7 @@ impl Acting<'_> {
     }
 
     async fn state(&self) -> Result<State, Fatal> {
-        let store = &*self.places.data;
+        let store = &*self.places.log;
         read::state(store, read::end(store).await?).await
     }
 
@@ -243,9 +242,9 @@ impl Acting<'_> {
             snapshot: next.snapshot,
             ..what
         };
-        match append(&*self.places.data, &commit).await? {
+        match append(&*self.places.log, &commit).await? {
             Appended::Ours(_) => {
-                read::leave_hint(&*self.places.data, commit.commit).await;
+                read::leave_hint(&*self.places.log, commit.commit).await;
                 Ok(())
             }
             Appended::Theirs(theirs) => Err(Fatal::Failed(format!(

@@ -17,8 +17,7 @@ use crc_fast::{CrcAlgorithm, Digest};
 use futures::stream::BoxStream;
 use futures::{StreamExt, TryStreamExt};
 use millstream_operators::protocol::check::{Checker, Found, Named};
-use millstream_operators::protocol::recover::Place;
-use millstream_operators::protocol::{AverageTotals, Commit};
+use millstream_operators::protocol::{AverageTotals, Commit, Place};
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 use serde::Serialize;
 use serde_json::Value;
@@ -93,19 +92,20 @@ impl<'a> Facts<'a> {
             self.definitions.push((commit.commit, definition.clone()));
         }
         for lost in &commit.replaces {
-            let first = self.stand_ins.get(&(lost.place, lost.path.clone())).copied().unwrap_or(lost.commit);
-            self.stand_ins.insert((lost.place, lost.by.clone()), first);
+            let before = (lost.place.clone(), lost.path.clone());
+            let first = self.stand_ins.get(&before).copied().unwrap_or(lost.commit);
+            self.stand_ins.insert((lost.place.clone(), lost.by.clone()), first);
         }
     }
 
     /// The files that must be there.
     pub fn named(&self) -> Vec<(Place, String, Named)> {
-        self.checker.named().map(|(place, path, named)| (place, path.to_owned(), named.clone())).collect()
+        self.checker.named().map(|(place, path, named)| (place.clone(), path.to_owned(), named.clone())).collect()
     }
 
     /// The stages by which a file was made.
-    pub fn stages_of(&mut self, place: Place, path: &str, commit: u64) -> Result<Stages, Fatal> {
-        let commit = self.stand_ins.get(&(place, path.to_owned())).copied().unwrap_or(commit);
+    pub fn stages_of(&mut self, place: &Place, path: &str, commit: u64) -> Result<Stages, Fatal> {
+        let commit = self.stand_ins.get(&(place.clone(), path.to_owned())).copied().unwrap_or(commit);
         let before = self.definitions.partition_point(|(first, _)| *first <= commit);
         // Commits before the first recorded definition are of the first release, which recorded none.
         let definition = self.definitions.get(before.saturating_sub(1)).map(|(_, definition)| definition);
@@ -117,7 +117,7 @@ impl<'a> Facts<'a> {
 pub async fn verify(places: &Places, stages: &Stages, progress: impl FnMut(&str)) -> Result<Report, Fatal> {
     let (facts, recount) = (Facts::new(stages), Recount::new(stages, None));
     let mut verifying = Verifying { places, facts, recount, report: Report::default(), progress };
-    let last = read::end(&*places.data).await?;
+    let last = read::end(&*places.log).await?;
     verifying.take_in(1, last).await?;
     verifying.look_at_snapshot().await?;
     verifying.look_at_the_visible(last).await?;
@@ -136,7 +136,7 @@ struct Verifying<'a, P> {
 impl<P: FnMut(&str)> Verifying<'_, P> {
     /// Takes these commits in, and examines the files that they name.
     async fn take_in(&mut self, first: u64, last: u64) -> Result<(), Fatal> {
-        let store = &*self.places.data;
+        let store = &*self.places.log;
         self.facts.take_in(store, read::stream(store, first, last).await?).await?;
         self.report.commits = last;
         let files = self.facts.named();
@@ -153,18 +153,18 @@ impl<P: FnMut(&str)> Verifying<'_, P> {
         (place, path, named): (Place, String, Named),
     ) -> Result<Option<(Place, String, Named)>, Fatal> {
         (self.progress)(&path);
-        let found = self.examine(place, &path, named.commit).await?;
+        let found = self.examine(&place, &path, named.commit).await?;
         if found.is_none() && named.commit > self.facts.checker.state().published {
             return Ok(Some((place, path, named)));
         }
-        self.report.add(place, found.as_ref());
+        self.report.add(&place, found.as_ref());
         self.facts.checker.found(&path, &named, found.as_ref());
         Ok(None)
     }
 
     /// Files of commits that may not be published yet.
     async fn wait_for(&mut self, mut late: Vec<(Place, String, Named)>) -> Result<(), Fatal> {
-        let store = &*self.places.data;
+        let store = &*self.places.log;
         if !late.is_empty() {
             let last = read::end(store).await?;
             let published = read::state(store, last).await?.published;
@@ -173,11 +173,11 @@ impl<P: FnMut(&str)> Verifying<'_, P> {
         for look in 0..LOOKS {
             let mut still = Vec::new();
             for (place, path, named) in late {
-                let there = self.places.of(place).look(&path).await?.is_some();
+                let there = self.places.of(&place)?.look(&path).await?.is_some();
                 let final_look = look + 1 == LOOKS || named.commit <= self.facts.checker.state().published;
                 if there || final_look {
-                    let found = self.examine(place, &path, named.commit).await?;
-                    self.report.add(place, found.as_ref());
+                    let found = self.examine(&place, &path, named.commit).await?;
+                    self.report.add(&place, found.as_ref());
                     self.facts.checker.found(&path, &named, found.as_ref());
                 } else {
                     still.push((place, path, named));
@@ -193,22 +193,13 @@ impl<P: FnMut(&str)> Verifying<'_, P> {
     }
 
     /// Reads a file and counts its rows again; `None`: it is not there.
-    async fn examine(&mut self, place: Place, path: &str, commit: u64) -> Result<Option<Found>, Fatal> {
-        let (file, bytes, crc) = match spool(&**self.places.of(place), path).await {
+    async fn examine(&mut self, place: &Place, path: &str, commit: u64) -> Result<Option<Found>, Fatal> {
+        let (file, bytes, crc) = match spool(&**self.places.of(place)?, path).await {
             Ok(spooled) => spooled,
             Err(Fatal::Store(StoreError::Missing { .. })) => return Ok(None),
             Err(fatal) => return Err(fatal),
         };
-        let layout = match place {
-            Place::Data => match self.facts.stages_of(place, path, commit) {
-                Ok(stages) => Some(self.recount.layout(&stages)),
-                Err(fatal) => {
-                    self.report.notes.push(format!("{path} was not counted again: {fatal}"));
-                    None
-                }
-            },
-            Place::Rejects => None,
-        };
+        let layout = if place.is_rejects() { None } else { self.layout(place, path, commit) };
         let recount = layout.as_ref().map(|layout| (&mut self.recount, layout));
         let rows = match count(file, path, recount) {
             Ok(rows) => Some(rows),
@@ -220,9 +211,20 @@ impl<P: FnMut(&str)> Verifying<'_, P> {
         Ok(Some(Found { bytes, rows, crc: Some(format!("{crc:016x}")) }))
     }
 
+    /// How the rows of a data file are counted again; `None` where they are not.
+    fn layout(&mut self, place: &Place, path: &str, commit: u64) -> Option<Layout> {
+        match self.facts.stages_of(place, path, commit) {
+            Ok(stages) => self.recount.layout_of(&stages, place),
+            Err(fatal) => {
+                self.report.notes.push(format!("{path} was not counted again: {fatal}"));
+                None
+            }
+        }
+    }
+
     /// The newest snapshot must say what the commits say.
     async fn look_at_snapshot(&mut self) -> Result<(), Fatal> {
-        let store = &*self.places.data;
+        let store = &*self.places.log;
         let commits = self.facts.checker.state();
         let newest = match commits.commit {
             0 => None,
@@ -242,7 +244,9 @@ impl<P: FnMut(&str)> Verifying<'_, P> {
                     && state.kept == commits.kept
                     && state.definition == commits.definition
                     && state.log == commits.log
-                    && state.pins == commits.pins;
+                    && state.pins == commits.pins
+                    && state.sinks == commits.sinks
+                    && state.former_sinks == commits.former_sinks;
                 (!same).then(|| format!("{}: differs from what the commits add up to", snapshot.key))
             }
         };
@@ -253,27 +257,33 @@ impl<P: FnMut(&str)> Verifying<'_, P> {
     /// Whatever a plain glob would find must be named by a commit. Files are listed before the log is looked at again: a
     /// file becomes visible only after its commit is there.
     async fn look_at_the_visible(&mut self, last: u64) -> Result<(), Fatal> {
-        let mut visible: Vec<(Place, BTreeMap<String, ()>)> = Vec::new();
-        for place in Place::ALL {
-            let entries = self.places.of(place).list("").await?;
-            visible.push((place, entries.into_iter().map(|entry| (entry.key, ())).collect()));
+        let mut visible: Vec<(Vec<&Place>, BTreeMap<String, ()>)> = Vec::new();
+        for (places, store) in self.places.folders() {
+            let entries = store.list("").await?;
+            visible.push((places, entries.into_iter().map(|entry| (entry.key, ())).collect()));
         }
         let log = self.facts.checker.state().log;
-        let ours =
-            visible.iter().flat_map(|(place, keys)| neighbours::ours(keys, log).into_iter().map(|key| (*place, key)));
-        let ours: Vec<(Place, &str)> = ours.collect();
-        if ours.iter().any(|(place, key)| self.facts.checker.visible_problem(*place, key).is_some()) {
-            let now = read::end(&*self.places.data).await?;
+        let ours: Vec<(&[&Place], &str)> = visible
+            .iter()
+            .flat_map(|(places, keys)| neighbours::ours(keys, log).into_iter().map(|key| (places.as_slice(), key)))
+            .collect();
+        let is_wrong = |(places, key): &(&[&Place], &str)| {
+            let checker = &self.facts.checker;
+            checker.visible_problem(&checker.place_of(places, key), key).is_some()
+        };
+        if ours.iter().any(is_wrong) {
+            let now = read::end(&*self.places.log).await?;
             if now > last {
                 self.take_in(last + 1, now).await?;
             }
         }
-        for (place, key) in ours {
-            if self.facts.checker.may_be_of_a_missing_commit(place, key) {
-                let found = self.examine(place, key, 0).await?;
-                self.report.add(place, found.as_ref());
+        for (places, key) in ours {
+            let place = self.facts.checker.place_of(places, key);
+            if self.facts.checker.may_be_of_a_missing_commit(&place, key) {
+                let found = self.examine(&place, key, 0).await?;
+                self.report.add(&place, found.as_ref());
             } else {
-                self.facts.checker.visible(place, key);
+                self.facts.checker.visible(&place, key);
             }
         }
         Ok(())
@@ -290,13 +300,15 @@ impl<P: FnMut(&str)> Verifying<'_, P> {
         let log = match self.facts.checker.is_blind() {
             false => self.recount.comparable(&self.facts.checker.state().averages),
             true => {
-                let store = &*self.places.data;
+                let store = &*self.places.log;
                 self.recount.comparable(&read::state(store, self.facts.checker.state().commit).await?.averages)
             }
         };
         self.facts.checker.recounted(&log, &files);
         for average in self.recount.uncountable() {
-            let note = format!("average {average} was not counted again: some files do not hold all of its columns");
+            let note = format!(
+                "average {average} was not counted again: no sink takes every row, or some files do not hold all of its columns"
+            );
             self.report.notes.push(note);
         }
         Ok(())
@@ -318,11 +330,11 @@ impl<P: FnMut(&str)> Verifying<'_, P> {
 }
 
 impl Report {
-    fn add(&mut self, place: Place, found: Option<&Found>) {
+    fn add(&mut self, place: &Place, found: Option<&Found>) {
         let rows = found.and_then(|found| found.rows).unwrap_or(0);
-        match place {
-            Place::Data => (self.files, self.rows) = (self.files + 1, self.rows + rows),
-            Place::Rejects => self.rejects += rows,
+        match place.is_rejects() {
+            false => (self.files, self.rows) = (self.files + 1, self.rows + rows),
+            true => self.rejects += rows,
         }
     }
 }

@@ -6,10 +6,10 @@ use arrow::datatypes::SchemaRef;
 use millstream_operators::average::{AverageSpec, Bucket};
 use millstream_operators::decode::{self, DecodeOptions};
 use millstream_operators::encode::{Bloom, ColumnChoice, Compression, EncodeOptions, Statistics, ZstdLevel};
-use millstream_operators::protocol::recover::Place;
+use millstream_operators::protocol::FileKind;
 use millstream_operators::{Column, Reserve};
 
-use crate::config::{self, Choice, Config, ConfigError};
+use crate::config::{self, Choice, Config, ConfigError, Sink};
 
 pub(super) fn decode(config: &Config, origin: Vec<Column>) -> DecodeOptions {
     let format = match config.decode.format {
@@ -48,20 +48,23 @@ pub(super) fn decode(config: &Config, origin: Vec<Column>) -> DecodeOptions {
 
 pub(super) fn data(
     config: &Config,
+    sink: &Sink,
     schema: SchemaRef,
     columns: Vec<String>,
     reserve: Arc<dyn Reserve>,
 ) -> EncodeOptions {
-    let sink = &config.sink;
+    let mut metadata = metadata(config);
+    metadata.extend((!sink.place.is_data()).then(|| ("millstream.sink".to_owned(), sink.place.name().to_owned())));
     EncodeOptions {
         columns: Some(columns),
         partition: sink.partition.clone(),
+        keep_partition: sink.keep_partition_columns,
         compression: compression(sink.compression),
         row_group_bytes: sink.row_group_size as usize,
         page_bytes: sink.page_size as usize,
         file_bytes: sink.file_size,
-        choices: choices(config, &schema),
-        metadata: metadata(config),
+        choices: choices(sink, &schema),
+        metadata,
         apart: config.balance.exchange == config::Exchange::Batches,
         ..EncodeOptions::new(schema, reserve)
     }
@@ -69,8 +72,8 @@ pub(super) fn data(
 
 pub(super) fn rejects(config: &Config, schema: SchemaRef, reserve: Arc<dyn Reserve>) -> EncodeOptions {
     EncodeOptions {
-        kind: Place::Rejects,
-        compression: compression(config.sink.compression),
+        kind: FileKind::Rejects,
+        compression: compression(config.first_sink().compression),
         metadata: metadata(config),
         apart: config.balance.exchange == config::Exchange::Batches,
         ..EncodeOptions::new(schema, reserve)
@@ -97,8 +100,7 @@ fn metadata(config: &Config) -> Vec<(String, String)> {
     ]
 }
 
-fn choices(config: &Config, schema: &SchemaRef) -> Vec<ColumnChoice> {
-    let sink = &config.sink;
+fn choices(sink: &Sink, schema: &SchemaRef) -> Vec<ColumnChoice> {
     let mut choices: Vec<ColumnChoice> = Vec::new();
     let mut choose = |column: &str, set: &dyn Fn(&mut ColumnChoice)| {
         let known = choices.iter_mut().find(|choice| choice.column == column);

@@ -36,7 +36,7 @@ pub async fn run(places: Places, generation: u64, trouble: Trouble, mut end: Tok
         calls: Arc::new(Semaphore::new(CALLS_AT_ONCE)),
         replies: end.replies.clone(),
         trouble,
-        log: places.data.clone(),
+        log: places.log.clone(),
         generation,
     };
     let mut open: BTreeMap<FileId, mpsc::UnboundedSender<Piece>> = BTreeMap::new();
@@ -44,10 +44,14 @@ pub async fn run(places: Places, generation: u64, trouble: Trouble, mut end: Tok
     while let Some(StageRequest { place, piece }) = end.requests.recv().await {
         while files.try_join_next().is_some() {}
         let (file, last) = (piece.file, piece.end.is_some());
+        let store = match places.of(&place) {
+            Ok(store) => store.clone(),
+            Err(fatal) => return shared.trouble.report(fatal),
+        };
         let pieces = open.entry(file).or_insert_with(|| {
             #[expect(clippy::disallowed_methods, reason = "pieces hold permits: the byte budget bounds them")]
             let (sender, pieces) = mpsc::unbounded_channel();
-            files.spawn(upload(places.of(place).clone(), piece.key.to_string(), file, pieces, shared.clone()));
+            files.spawn(upload(store, piece.key.to_string(), file, pieces, shared.clone()));
             sender
         });
         // A file whose task is gone has reported why.

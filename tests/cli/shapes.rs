@@ -14,7 +14,9 @@ fn epochs() {
     let epochs = epochs.as_array().unwrap();
     assert_eq!(epochs.len(), 2, "the claim and one epoch");
     for (number, epoch) in epochs.iter().enumerate() {
-        assert_eq!(keys(epoch), ["commit", "epoch", "generation", "at", "files", "rows", "rejects", "bytes", "note"]);
+        let wanted =
+            ["commit", "epoch", "generation", "at", "files", "rows", "rejects", "filtered", "held", "bytes", "note"];
+        assert_eq!(keys(epoch), wanted);
         assert_eq!(epoch["commit"], number + 1);
         assert_eq!(epoch["generation"], 1);
         chrono::DateTime::parse_from_rfc3339(epoch["at"].as_str().unwrap()).unwrap();
@@ -27,7 +29,7 @@ fn files() {
     let folder = Folder::after_a_run();
     let files = folder.json("files pipeline.toml");
     for file in files.as_array().unwrap() {
-        assert_eq!(keys(file), ["path", "rows", "bytes", "commit"]);
+        assert_eq!(keys(file), ["path", "rows", "bytes", "commit", "sink"]);
         let size = std::fs::metadata(folder.path(file["path"].as_str().unwrap())).unwrap().len();
         assert_eq!((&file["bytes"], &file["commit"]), (&json!(size), &json!(2)));
     }

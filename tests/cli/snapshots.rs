@@ -72,17 +72,18 @@ fn planning() {
   decode         3 columns  ← ingest
   validate       content_not_empty  ← decode
   enrich         word_count, event_date  ← validate
-  encode         Parquet, by event_date  ← enrich
+  route          the sink takes every row  ← enrich
+  encode         Parquet, by event_date  ← route
   stage          uploads to out  ← encode
-  rejects        to out-rejects  ← decode, validate, enrich
-  average        word_count  ← enrich
-  commit         out/.millstream/commits  ← ingest, stage, rejects, average
+  rejects        to out-rejects  ← decode, validate, enrich, route
+  average        word_count  ← route
+  commit         out/.millstream/commits  ← ingest, route, stage, rejects, average
   publish        completes the uploads  ← commit
 ";
     assert_eq!(folder.ok("plan pipeline.toml -w 2"), wanted);
     let diagram = folder.ok("plan pipeline.toml --mermaid");
     assert!(diagram.starts_with("flowchart LR\n  ingest[\"ingest<br/>files of in\"]\n"), "{diagram}");
-    assert!(diagram.contains("  enrich --> encode\n"), "{diagram}");
+    assert!(diagram.contains("  route --> encode\n"), "{diagram}");
 }
 
 #[test]

@@ -11,6 +11,7 @@ use millstream::connector::Bounds;
 use millstream::connector::memory::MemoryStore;
 use millstream::connector::memory::source::{Lake, MemorySource};
 use millstream::connector::store::{Completed, Created, Entry, PartTag, Store, StoreError, Upload};
+use millstream::log::Places;
 use millstream::log::claim::claim;
 use millstream::run::inspector;
 use millstream::stages::Stages;
@@ -84,13 +85,14 @@ impl Store for Careless {
 
 #[tokio::test]
 async fn a_store_that_ignores_conditional_create_is_refused() {
-    let store = Careless(MemoryStore::new("careless"));
+    let store: Arc<dyn Store> = Arc::new(Careless(MemoryStore::new("careless")));
+    let places = Places::single(store.clone(), store.clone());
     let file = "name = \"p\"\n[source]\ntype = \"generate\"\n[schema]\na = \"string\"\n[sink]\npath = \"out\"";
     let config = Config::parse("p.toml", file, &|_| None).unwrap();
     let who = inspector(&Stages::compile(Arc::new(config)).unwrap(), "w").unwrap();
     let clock = Clock::system();
     let source = MemorySource::new(Lake::new(1, |_, _, _| Bytes::new()), Bounds::UntilEnd, 1, clock.as_source());
-    let refused = claim(&store, &source, &who, &clock).await.unwrap_err().to_string();
+    let refused = claim(&places, &source, &who, &clock).await.unwrap_err().to_string();
     assert!(refused.contains("careless does not honour a conditional create"), "{refused}");
     assert!(refused.contains("Use a store that honours it"), "{refused}");
     let left = store.list("").await.unwrap();

@@ -169,7 +169,7 @@ impl Life {
             }
             Ok(Some(ready)) => {
                 let (generation, commit) = (ready.state.generation, ready.state.commit);
-                let log = ready.places.data.clone();
+                let log = ready.places.log.clone();
                 let mut plan: Plan =
                     run::plan(&self.stages, &self.options, ready, self.trouble.clone(), rt.handle().clone());
                 self.budget = Some(plan.budget.clone());

@@ -168,7 +168,7 @@ impl World {
         };
         let data = Arc::new(Unreliable::new(Arc::new(self.data.clone()), self.faults.clone()).with_halt(halt));
         let rejects = Arc::new(data.beside(Arc::new(self.rejects.clone())));
-        (Places { data: data.clone(), rejects }, data)
+        (Places::single(data.clone(), rejects), data)
     }
 
     /// Goes on until it is time for the next life.
@@ -235,7 +235,7 @@ impl World {
         });
         let committed = oracle::positions(&oracle::commits(&self.data.objects()));
         let config = self.variants[self.claimed].stages.config();
-        let (limits, epoch, sink) = (&config.limits, &config.epoch, &config.sink);
+        let (limits, epoch, sink) = (&config.limits, &config.epoch, config.first_sink());
         let lake = self.lake.splits();
         let lives = lives.collect::<Vec<_>>();
         let commits = oracle::commits(&self.data.objects()).len();
@@ -407,7 +407,7 @@ impl World {
         let Variant { stages, averages, .. } = &self.variants[self.claimed];
         oracle::check(self.seed, &data, &rejects, published.then_some(averages));
         if published {
-            let places = Places { data: Arc::new(self.data.clone()), rejects: Arc::new(self.rejects.clone()) };
+            let places = Places::single(Arc::new(self.data.clone()), Arc::new(self.rejects.clone()));
             let report = self.rt.block_on(verify::verify(&places, stages, |_| {})).unwrap();
             assert_eq!(report.problems, Vec::<String>::new());
         }

@@ -1,4 +1,4 @@
-//! Refuses rows whose partition value no path can hold, before they reach the encoder.
+//! Tells rows whose partition value no path can hold, before they reach the encoder.
 //!
 //! Owns the decision that such a row is a reject: cutting the value would file the row under another one, and the column is
 //! in the path alone. A value is refused that makes a path part longer than [`LONGEST_PART`] bytes (file systems hold no
@@ -9,7 +9,6 @@ use std::sync::Arc;
 
 use arrow::array::{Array, ArrayRef, AsArray, RecordBatch};
 use arrow::datatypes::{DataType, SchemaRef};
-use timely::dataflow::Stream;
 
 use super::options::EncodeError;
 use super::path::{self, LONGEST_PART, LONGEST_PATH};
@@ -32,14 +31,19 @@ impl PathLimit {
         Ok(PathLimit { columns: partition.iter().map(find).collect::<Result<_, _>>()? })
     }
 
-    /// The rows that can be filed, and the others as rejects. A batch of short values costs a look at its offsets, or at
-    /// its earliest and latest time.
+    /// The rows that can be filed, and the others as rejects.
     pub fn apply(&mut self, batch: Batch) -> (Batch, Option<Batch>) {
-        if self.surely_fits(&batch.rows) {
-            return (batch, None);
-        }
-        let refused = (0..batch.rows.num_rows()).filter_map(|row| self.look(&batch.rows, row)).collect();
+        let refused = self.refused(&batch.rows, |_| true);
         fork::part(batch, Stage::Limit, refused)
+    }
+
+    /// Those of the rows wanted that cannot be filed, in their order. A batch of short values costs a look at its offsets, or
+    /// at its earliest and latest time.
+    pub(crate) fn refused(&self, rows: &RecordBatch, wanted: impl Fn(usize) -> bool) -> Vec<Refused> {
+        if self.surely_fits(rows) {
+            return Vec::new();
+        }
+        (0..rows.num_rows()).filter(|row| wanted(*row)).filter_map(|row| self.look(rows, row)).collect()
     }
 
     fn surely_fits(&self, rows: &RecordBatch) -> bool {
@@ -84,12 +88,4 @@ fn longest(column: &ArrayRef) -> Option<usize> {
         DataType::Date32 | DataType::Timestamp(..) => path::years_fit(column).then_some(32),
         _ => None,
     }
-}
-
-/// The timely operator: rows that can be filed, and rejects.
-pub fn limit_paths<'scope>(
-    stream: Stream<'scope, u64, Vec<Batch>>,
-    mut limit: PathLimit,
-) -> (Stream<'scope, u64, Vec<Batch>>, Stream<'scope, u64, Vec<Batch>>) {
-    fork::fork(stream, "LimitPaths", move |batch| limit.apply(batch))
 }

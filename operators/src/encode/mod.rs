@@ -28,7 +28,7 @@ use std::collections::BTreeMap;
 
 pub use encoder::Encoder;
 pub(crate) use file::size as rows_size;
-pub use limit::{PathLimit, limit_paths};
+pub use limit::PathLimit;
 pub use options::{Bloom, ColumnChoice, EncodeError, EncodeOptions, Statistics};
 pub use parquet::basic::{BrotliLevel, Compression, GzipLevel, ZstdLevel};
 pub use piece::{FileId, Piece, Summary};

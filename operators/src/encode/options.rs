@@ -12,8 +12,7 @@ use thiserror::Error;
 use super::path;
 use super::piece::FileId;
 use crate::batch::Reserve;
-use crate::protocol::naming::{FileName, LogId};
-use crate::protocol::recover::Place;
+use crate::protocol::naming::{FileKind, FileName, LogId};
 
 const MIB: usize = 1 << 20;
 
@@ -24,8 +23,10 @@ pub struct EncodeOptions {
     pub schema: SchemaRef,
     /// The columns to keep, in order; all of them where there is none. Partition columns need not be named.
     pub columns: Option<Vec<String>>,
-    /// Columns whose values make the path; they are not in the file.
+    /// Columns whose values make the path.
     pub partition: Vec<String>,
+    /// Whether the files hold the partition columns, too.
+    pub keep_partition: bool,
     pub compression: Compression,
     /// A row group is closed at this many bytes of rows, in Arrow memory.
     pub row_group_bytes: usize,
@@ -52,7 +53,7 @@ pub struct EncodeOptions {
     pub only: Option<String>,
     /// What is written, for which log and by whom: all of it is part of every name, so that no two writers ever write one
     /// key.
-    pub kind: Place,
+    pub kind: FileKind,
     pub log: Option<LogId>,
     pub worker: usize,
     pub generation: u64,
@@ -98,6 +99,7 @@ impl EncodeOptions {
             schema,
             columns: None,
             partition: Vec::new(),
+            keep_partition: false,
             compression: Compression::ZSTD(ZstdLevel::try_new(3).unwrap_or_default()),
             row_group_bytes: 64 * MIB,
             page_bytes: MIB,
@@ -110,7 +112,7 @@ impl EncodeOptions {
             max_open: 16,
             apart: false,
             only: None,
-            kind: Place::Data,
+            kind: FileKind::Data,
             log: None,
             worker: 0,
             generation: 0,
@@ -134,7 +136,7 @@ impl EncodeOptions {
         let names: Vec<String> = self.columns.clone().unwrap_or_else(all);
         let kept: Vec<usize> = names
             .iter()
-            .filter(|name| !self.partition.contains(name))
+            .filter(|name| self.keep_partition || !self.partition.contains(name))
             .map(|name| self.index(name))
             .collect::<Result<_, _>>()?;
         if kept.is_empty() { Err(EncodeError::NoColumns) } else { Ok(kept) }

@@ -8,8 +8,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::protocol::commit::{AverageId, Commit, FileRecord, Lost, Total};
+use crate::protocol::equation::Epoch;
 use crate::protocol::naming::FileName;
-use crate::protocol::recover::Place;
+use crate::protocol::place::Place;
 use crate::protocol::state::State;
 
 /// A file that the log says is part of the data.
@@ -49,20 +50,17 @@ impl Checker {
         if let Err(broken) = self.state.apply(commit, 0) {
             self.problems.push(broken.to_string());
         }
-        let read: u64 = commit.positions.values().map(|progress| progress.records).sum();
-        let (rows, rejects) = (commit.rows(), commit.reject_rows());
-        if read != rows + rejects {
-            let n = commit.commit;
-            self.problems
-                .push(format!("commit {n}: {read} records were read, {rows} rows and {rejects} rejects laid down"));
+        let epoch = Epoch { positions: &commit.positions, counts: &commit.counts };
+        let files: Vec<_> = commit.new_files().collect();
+        if let Some(problem) = epoch.problem_in_log(self.state.sinks.keys(), files.iter().copied()) {
+            self.problems.push(format!("commit {}: {problem}", commit.commit));
         }
-        self.name_all(Place::Data, commit.commit, &commit.files);
-        self.name_all(Place::Rejects, commit.commit, &commit.rejects);
+        commit.all_files().for_each(|(place, file)| self.name(place, commit.commit, file));
         for replaced in &commit.replaces {
-            self.replaced.insert((replaced.place, replaced.path.clone()), replaced.by.clone());
+            self.replaced.insert((replaced.place.clone(), replaced.path.clone()), replaced.by.clone());
         }
         for lost in &commit.lost {
-            self.lost.insert((lost.place, lost.path.clone()), lost.clone());
+            self.lost.insert((lost.place.clone(), lost.path.clone()), lost.clone());
         }
     }
 
@@ -83,9 +81,9 @@ impl Checker {
     }
 
     /// Whether a visible file may be one that a missing commit named.
-    pub fn may_be_of_a_missing_commit(&self, place: Place, path: &str) -> bool {
+    pub fn may_be_of_a_missing_commit(&self, place: &Place, path: &str) -> bool {
         let Some((_, epoch)) = self.blind else { return false };
-        let named = self.named.contains_key(&(place, path.to_owned()));
+        let named = self.named.contains_key(&(place.clone(), path.to_owned()));
         !named && FileName::parse(path).is_some_and(|name| name.epoch <= epoch)
     }
 
@@ -94,23 +92,21 @@ impl Checker {
         self.state.ended(commit, None);
     }
 
-    fn name_all(&mut self, place: Place, commit: u64, files: &[FileRecord]) {
-        for file in files {
-            let in_ranges: u64 = file.ranges.iter().map(|range| range.rows).sum();
-            if !file.ranges.is_empty() && in_ranges != file.rows {
-                self.problems.push(format!("{}: {} rows, but its ranges tell of {in_ranges}", file.path, file.rows));
-            }
-            let named = Named { commit, rows: file.rows, bytes: file.bytes, crc: file.crc.clone() };
-            if self.named.insert((place, file.path.clone()), named).is_some() {
-                self.problems.push(format!("{}: named by two commits", file.path));
-            }
+    fn name(&mut self, place: &Place, commit: u64, file: &FileRecord) {
+        let in_ranges: u64 = file.ranges.iter().map(|range| range.rows).sum();
+        if !file.ranges.is_empty() && in_ranges != file.rows {
+            self.problems.push(format!("{}: {} rows, but its ranges tell of {in_ranges}", file.path, file.rows));
+        }
+        let named = Named { commit, rows: file.rows, bytes: file.bytes, crc: file.crc.clone() };
+        if self.named.insert((place.clone(), file.path.clone()), named).is_some() {
+            self.problems.push(format!("{}: named by two commits", file.path));
         }
     }
 
     /// The files that must be there: all but those that another stands in for and those whose loss was accepted.
-    pub fn named(&self) -> impl Iterator<Item = (Place, &str, &Named)> {
+    pub fn named(&self) -> impl Iterator<Item = (&Place, &str, &Named)> {
         let here = |key: &&(Place, String)| !self.replaced.contains_key(*key) && !self.lost.contains_key(*key);
-        self.named.iter().filter(move |(key, _)| here(key)).map(|((place, path), named)| (*place, path.as_str(), named))
+        self.named.iter().filter(move |(key, _)| here(key)).map(|((place, path), named)| (place, path.as_str(), named))
     }
 
     /// The losses that somebody accepted.
@@ -143,16 +139,22 @@ impl Checker {
         }
     }
 
+    /// Of places that share a folder, the one that a file lies in: the one under which it is named, else the first.
+    pub fn place_of(&self, places: &[&Place], path: &str) -> Place {
+        let named = |place: &&&Place| self.named.contains_key(&((**place).clone(), path.to_owned()));
+        places.iter().find(named).or(places.first()).map_or_else(Place::default, |place| (*place).clone())
+    }
+
     /// A file that is visible under one of the two paths: it must be one that the log names and that nothing stands in for.
-    pub fn visible(&mut self, place: Place, path: &str) {
+    pub fn visible(&mut self, place: &Place, path: &str) {
         if let Some(problem) = self.visible_problem(place, path) {
             self.problems.push(problem);
         }
     }
 
     /// What is wrong with a file being visible.
-    pub fn visible_problem(&self, place: Place, path: &str) -> Option<String> {
-        let key = (place, path.to_owned());
+    pub fn visible_problem(&self, place: &Place, path: &str) -> Option<String> {
+        let key = (place.clone(), path.to_owned());
         if let Some(by) = self.replaced.get(&key) {
             return Some(format!(
                 "{path}: visible again, and {by} stands in for it: its rows are there twice; remove one"
@@ -164,7 +166,7 @@ impl Checker {
     /// Averages counted again from the files must be those of the log, to the last digit. Rows of files whose loss was
     /// accepted are in the log's averages and in no file: then the files may tell less, by no more than those rows.
     pub fn recounted(&mut self, log: &BTreeMap<AverageId, Total>, files: &BTreeMap<AverageId, Total>) {
-        let missing: u64 = self.lost.values().filter(|lost| lost.place == Place::Data).map(|lost| lost.rows).sum();
+        let missing: u64 = self.lost.values().filter(|lost| !lost.place.is_rejects()).map(|lost| lost.rows).sum();
         let ids: BTreeSet<&AverageId> = files.keys().chain(log.keys()).collect();
         for id in ids {
             let (said, found) = (log.get(id), files.get(id));
@@ -230,7 +232,7 @@ mod tests {
         for (path, named) in named {
             let found = Found { bytes: 9, rows: Some(named.rows), crc: Some("c".into()) };
             checker.found(&path, &named, Some(&found));
-            checker.visible(Place::Data, &path);
+            checker.visible(&Place::data(), &path);
         }
         checker.recounted(&average("overall", "7", 3), &average("overall", "7", 3));
         assert_eq!(checker.problems(), &[] as &[String]);
@@ -269,21 +271,21 @@ mod tests {
     /// Would catch what doubled rows behind a `verify` that said ok: a lost file that was put back beside its stand-in.
     #[test]
     fn a_replaced_file_that_is_visible_again_is_named() {
-        let replaced = Replaced { place: Place::Data, commit: 1, path: "a".into(), by: "b".into() };
+        let replaced = Replaced { place: Place::data(), commit: 1, path: "a".into(), by: "b".into() };
         let later = Commit { replaces: vec![replaced], ..commit(2, 0, &[file("b", 2)]) };
         let mut checker = fed(&[commit(1, 2, &[file("a", 2)]), later]);
         assert_eq!(checker.named().map(|(_, path, _)| path.to_owned()).collect::<Vec<_>>(), ["b"]);
-        checker.visible(Place::Data, "b");
+        checker.visible(&Place::data(), "b");
         assert_eq!(checker.problems(), &[] as &[String]);
-        checker.visible(Place::Data, "a");
-        checker.visible(Place::Data, "c");
+        checker.visible(&Place::data(), "a");
+        checker.visible(&Place::data(), "c");
         assert!(checker.problems()[0].contains("b stands in for it"), "{:?}", checker.problems());
         assert!(checker.problems()[1].contains("named by no commit"));
     }
 
     #[test]
     fn an_accepted_loss_is_listed_and_no_problem() {
-        let lost = Lost { place: Place::Data, commit: 1, path: "a".into(), rows: 2 };
+        let lost = Lost { place: Place::data(), commit: 1, path: "a".into(), rows: 2 };
         let later = Commit { lost: vec![lost.clone()], ..commit(2, 0, &[]) };
         let mut checker = fed(&[commit(1, 5, &[file("a", 2), file("b", 3)]), later]);
         assert_eq!(checker.named().count(), 1);

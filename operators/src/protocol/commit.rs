@@ -8,6 +8,7 @@
 //! with its checksum. What must stay true: a commit and its body together are what a commit without a body would be.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::LazyLock;
 
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
@@ -15,8 +16,9 @@ use thiserror::Error;
 use crate::digest::RecordDigest;
 use crate::position::{Position, Split};
 use crate::protocol::coverage::Coverage;
+use crate::protocol::equation::Counts;
 use crate::protocol::naming::LogId;
-use crate::protocol::recover::Place;
+use crate::protocol::place::Place;
 use crate::reject::Stage;
 
 /// The format that this build writes, and the newest that it reads.
@@ -58,6 +60,10 @@ pub struct Commit {
     /// The definition from this commit on, where it is not what it was before.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub definition: Option<serde_json::Value>,
+    /// The sinks from this commit on, where they are not what they were before: the path of each, as a user writes it; empty
+    /// where it is the one that the log lies in.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sinks: Option<BTreeMap<Place, String>>,
     /// What changed or was accepted with this commit, a line each.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub notes: Vec<String>,
@@ -73,7 +79,7 @@ pub struct Commit {
     /// Where the lists below are, when they are too large for the commit itself.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub body: Option<BodyRef>,
-    /// Data files, under the sink's path.
+    /// Data files, each under the path of its sink.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub files: Vec<FileRecord>,
     /// Rejects files, under the rejects' path.
@@ -88,6 +94,9 @@ pub struct Commit {
     /// How far each split that moved is read now.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub positions: BTreeMap<Split, SplitProgress>,
+    /// What became of records that were neither laid down nor rejected, as far as there were any.
+    #[serde(default, skip_serializing_if = "Counts::is_empty")]
+    pub counts: Counts,
     /// Definitions of averages that are new or not what they were: what the log said of them before counts no more, and
     /// `averages` holds what they come to instead.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
@@ -100,6 +109,9 @@ pub struct Commit {
 /// A file that a commit makes part of the data.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct FileRecord {
+    /// The sink of a data file.
+    #[serde(default, skip_serializing_if = "Place::is_data")]
+    pub sink: Place,
     /// Its key, relative to the sink's (or the rejects') path.
     pub path: String,
     pub rows: u64,
@@ -187,6 +199,8 @@ pub struct Body {
     pub coverage: Vec<Coverage>,
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub positions: BTreeMap<Split, SplitProgress>,
+    #[serde(default, skip_serializing_if = "Counts::is_empty")]
+    pub counts: Counts,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub averages: Vec<(AverageId, Total)>,
 }
@@ -270,39 +284,62 @@ impl Commit {
             rejects: std::mem::take(&mut self.rejects),
             coverage: std::mem::take(&mut self.coverage),
             positions: std::mem::take(&mut self.positions),
+            counts: std::mem::take(&mut self.counts),
             averages: std::mem::take(&mut self.averages),
         }
     }
 
     /// Puts the lists back; the commit then reads as if it had never had a body.
     pub fn put_body(&mut self, body: Body) {
-        let Body { files, rejects, coverage, positions, averages } = body;
+        let Body { files, rejects, coverage, positions, counts, averages } = body;
         (self.files, self.rejects, self.coverage) = (files, rejects, coverage);
-        (self.positions, self.averages) = (positions, averages);
+        (self.positions, self.counts, self.averages) = (positions, counts, averages);
     }
 
     /// The files of a place.
-    pub fn files_of(&self, place: Place) -> &[FileRecord] {
-        match place {
-            Place::Data => &self.files,
-            Place::Rejects => &self.rejects,
+    pub fn files_of<'a>(&'a self, place: &'a Place) -> impl Iterator<Item = &'a FileRecord> {
+        self.all_files().filter(move |(of, _)| *of == place).map(|(_, file)| file)
+    }
+
+    /// All files with their places: data first, then rejects.
+    pub fn all_files(&self) -> impl Iterator<Item = (&Place, &FileRecord)> {
+        static REJECTS: LazyLock<Place> = LazyLock::new(Place::rejects);
+        let rejects = self.rejects.iter().map(|file| (&*REJECTS, file));
+        self.files.iter().map(|file| (&file.sink, file)).chain(rejects)
+    }
+
+    /// Adds a file to its place.
+    pub fn add_file(&mut self, place: &Place, file: FileRecord) {
+        match place.is_rejects() {
+            true => self.rejects.push(file),
+            false => self.files.push(FileRecord { sink: place.clone(), ..file }),
         }
     }
 
-    /// Rows laid down by this commit. Files that stand in for lost ones add none.
+    /// The files that hold records of this commit's own epoch: those that stand in for lost ones hold older ones.
+    pub fn new_files(&self) -> impl Iterator<Item = (&Place, &FileRecord)> {
+        let stand_ins: BTreeSet<(&Place, &str)> =
+            self.replaces.iter().map(|lost| (&lost.place, lost.by.as_str())).collect();
+        self.all_files().filter(move |(place, file)| !stand_ins.contains(&(*place, file.path.as_str())))
+    }
+
+    /// Rows laid down by this commit, by sink. Files that stand in for lost ones add none.
+    pub fn rows_by_sink(&self) -> BTreeMap<Place, u64> {
+        let mut rows = BTreeMap::new();
+        for (place, file) in self.new_files().filter(|(place, _)| !place.is_rejects()) {
+            *rows.entry(place.clone()).or_default() += file.rows;
+        }
+        rows
+    }
+
+    /// Rows laid down by this commit, over all sinks.
     pub fn rows(&self) -> u64 {
-        self.new_rows(Place::Data)
+        self.rows_by_sink().values().sum()
     }
 
     /// Records rejected in this commit.
     pub fn reject_rows(&self) -> u64 {
-        self.new_rows(Place::Rejects)
-    }
-
-    fn new_rows(&self, place: Place) -> u64 {
-        let stand_ins: BTreeSet<&str> =
-            self.replaces.iter().filter(|lost| lost.place == place).map(|lost| lost.by.as_str()).collect();
-        self.files_of(place).iter().filter(|file| !stand_ins.contains(file.path.as_str())).map(|file| file.rows).sum()
+        self.new_files().filter(|(place, _)| place.is_rejects()).map(|(_, file)| file.rows).sum()
     }
 }
 

@@ -15,7 +15,7 @@ use serde::{Deserialize, Serialize};
 use crate::position::{Position, Split};
 use crate::protocol::commit::{FileRecord, Range};
 use crate::protocol::naming::FileName;
-use crate::protocol::recover::Place;
+use crate::protocol::place::Place;
 use crate::reject::Stage;
 
 /// Fewer ranges than this stay with their files: a small commit is easier to read so.
@@ -56,8 +56,8 @@ fn owner(file: &FileRecord) -> (&str, Option<usize>) {
     (folder, FileName::parse(&file.path).map(|name| name.worker))
 }
 
-/// Moves the ranges of files that are their worker's only one of a partition into the coverage.
-pub fn share(place: Place, files: &mut [FileRecord]) -> Vec<Coverage> {
+/// Moves the ranges of files that are their worker's only one of a partition into the coverage. `files` are those of one place.
+pub fn share(place: &Place, files: &mut [FileRecord]) -> Vec<Coverage> {
     if files.iter().map(|file| file.ranges.len()).sum::<usize>() < FEW {
         return Vec::new();
     }
@@ -80,7 +80,7 @@ pub fn share(place: Place, files: &mut [FileRecord]) -> Vec<Coverage> {
             file.ranges = Vec::new();
         }
     }
-    by_worker.into_iter().map(|(worker, spans)| Coverage { place, worker, spans }).collect()
+    by_worker.into_iter().map(|(worker, spans)| Coverage { place: place.clone(), worker, spans }).collect()
 }
 
 /// Sorts the spans and joins those that overlap.
@@ -104,12 +104,12 @@ fn overlap(by_worker: &BTreeMap<usize, Vec<Span>>) -> bool {
 }
 
 /// The records of a file: its own ranges, or else what its worker read.
-pub fn spans(place: Place, file: &FileRecord, coverage: &[Coverage]) -> Vec<Span> {
+pub fn spans(place: &Place, file: &FileRecord, coverage: &[Coverage]) -> Vec<Span> {
     if !file.ranges.is_empty() {
         return file.ranges.iter().map(Span::of).collect();
     }
     let worker = owner(file).1;
-    let ours = |coverage: &&Coverage| coverage.place == place && Some(coverage.worker) == worker;
+    let ours = |coverage: &&Coverage| coverage.place == *place && Some(coverage.worker) == worker;
     coverage.iter().filter(ours).flat_map(|coverage| coverage.spans.clone()).collect()
 }
 
@@ -139,10 +139,10 @@ mod tests {
     #[test]
     fn files_alone_in_their_partition_share_what_their_worker_read() {
         let mut files = [days(0, "a", 0), days(1, "b", 7)].concat();
-        let coverage = share(Place::Data, &mut files);
+        let coverage = share(&Place::data(), &mut files);
         assert!(files.iter().all(|file| file.ranges.is_empty()));
         assert_eq!(coverage.iter().map(|coverage| coverage.spans.len()).collect::<Vec<_>>(), [1, 1]);
-        let spans = spans(Place::Data, &files[80], &coverage);
+        let spans = spans(&Place::data(), &files[80], &coverage);
         let span = &spans[0];
         assert_eq!((&*span.split, &span.first, &span.last), ("b", &Position::at(7), &Position::at(166)));
     }
@@ -151,24 +151,24 @@ mod tests {
     fn two_files_of_a_partition_keep_their_ranges() {
         let mut files = days(0, "a", 0);
         files.push(file("d=3/e1-w0-77-g1.parquet", &[("a", 95, 99)]));
-        let coverage = share(Place::Data, &mut files);
+        let coverage = share(&Place::data(), &mut files);
         let kept: Vec<&str> = files.iter().filter(|file| !file.ranges.is_empty()).map(|file| &*file.path).collect();
         assert_eq!(kept, ["d=3/e1-w0-3-g1.parquet", "d=3/e1-w0-77-g1.parquet"]);
         assert_eq!(coverage.len(), 1);
-        assert_eq!(spans(Place::Data, &files[3], &coverage)[0].last, Position::at(93));
+        assert_eq!(spans(&Place::data(), &files[3], &coverage)[0].last, Position::at(93));
     }
 
     #[test]
     fn workers_that_read_one_stretch_keep_their_ranges() {
         let mut files = [days(0, "a", 0), days(1, "a", 60)].concat();
-        assert!(share(Place::Data, &mut files).is_empty());
+        assert!(share(&Place::data(), &mut files).is_empty());
         assert!(files.iter().all(|file| !file.ranges.is_empty()));
     }
 
     #[test]
     fn a_few_files_stay_as_they_are() {
         let mut files = days(0, "a", 0)[..9].to_vec();
-        assert!(share(Place::Data, &mut files).is_empty());
+        assert!(share(&Place::data(), &mut files).is_empty());
         assert!(files.iter().all(|file| !file.ranges.is_empty()));
     }
 }

@@ -7,6 +7,8 @@
 //! |---|---|
 //! | [`commit`] | what a commit holds, and its bytes |
 //! | [`coverage`] | which records the files of a commit hold, said once |
+//! | [`equation`] | whether every record of an epoch is in exactly one place per sink |
+//! | [`place`] | (nothing) the names of sinks |
 //! | [`naming`] | names of files, and which log they belong to |
 //! | [`state`] | what a log of commits adds up to |
 //! | [`append`] | after trying to create a commit: ours, theirs, or look again |
@@ -24,12 +26,16 @@ pub mod check;
 pub mod commit;
 pub mod coverage;
 pub mod damage;
+pub mod equation;
 pub mod naming;
+pub mod place;
 pub mod publish;
 pub mod recover;
 pub mod state;
 
 pub use averages::AverageTotals;
 pub use commit::{AverageId, Commit, FileRecord, Range, SnapshotRef, SplitProgress, Total};
-pub use naming::{FileName, LogId};
+pub use equation::{Counts, Term};
+pub use naming::{FileKind, FileName, LogId};
+pub use place::Place;
 pub use state::{Claim, State};

@@ -17,8 +17,6 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use thiserror::Error;
 use xxhash_rust::xxh3::xxh3_64;
 
-use crate::protocol::recover::Place;
-
 /// The id of a log, drawn at its first claim: 12 lower-case hexadecimal digits.
 ///
 /// ```
@@ -70,11 +68,19 @@ impl<'de> Deserialize<'de> for LogId {
     }
 }
 
+/// What a file holds, as its name says it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum FileKind {
+    #[default]
+    Data,
+    Rejects,
+}
+
 /// A file's name below its partition path, taken apart.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct FileName {
-    /// Data or rejects. A name of a release without log ids does not say; it is read as [`Place::Data`].
-    pub kind: Place,
+    /// Data or rejects. A name of a release without log ids does not say; it is read as [`FileKind::Data`].
+    pub kind: FileKind,
     pub epoch: u64,
     pub worker: usize,
     pub part: u32,
@@ -97,8 +103,8 @@ impl FileName {
         let name = key.rsplit('/').next()?;
         let mut parts = name.strip_suffix(".parquet")?.split('-');
         let (kind, epoch) = match parts.next()?.split_at_checked(1)? {
-            ("e", epoch) => (Place::Data, epoch),
-            ("r", epoch) => (Place::Rejects, epoch),
+            ("e", epoch) => (FileKind::Data, epoch),
+            ("r", epoch) => (FileKind::Rejects, epoch),
             _ => return None,
         };
         let read = FileName {
@@ -118,7 +124,7 @@ impl fmt::Display for FileName {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let FileName { kind, epoch, worker, part, generation, log } = self;
         // Without a log id there was one letter for both.
-        let letter = if *kind == Place::Rejects && log.is_some() { 'r' } else { 'e' };
+        let letter = if *kind == FileKind::Rejects && log.is_some() { 'r' } else { 'e' };
         write!(f, "{letter}{epoch}-w{worker}-{part}-g{generation}")?;
         log.map_or(Ok(()), |log| write!(f, "-{log}"))?;
         f.write_str(".parquet")
@@ -137,7 +143,7 @@ mod tests {
         let log = proptest::option::of(any::<String>().prop_map(|seed| LogId::from_seed(&seed)));
         (any::<bool>(), any::<u64>(), 0..1000_usize, any::<u32>(), any::<u64>(), log).prop_map(
             |(rejects, epoch, worker, part, generation, log)| {
-                let kind = if rejects && log.is_some() { Place::Rejects } else { Place::Data };
+                let kind = if rejects && log.is_some() { FileKind::Rejects } else { FileKind::Data };
                 FileName { kind, epoch, worker, part, generation, log }
             },
         )
@@ -158,9 +164,9 @@ mod tests {
     #[test]
     fn names_are_as_the_documents_say() {
         let log = Some("0f3a9c41d2b7".parse().unwrap());
-        let data = FileName { kind: Place::Data, epoch: 7, worker: 0, part: 3, generation: 2, log };
+        let data = FileName { kind: FileKind::Data, epoch: 7, worker: 0, part: 3, generation: 2, log };
         assert_eq!(data.to_string(), "e7-w0-3-g2-0f3a9c41d2b7.parquet");
-        let rejects = FileName { kind: Place::Rejects, ..data };
+        let rejects = FileName { kind: FileKind::Rejects, ..data };
         assert_eq!(rejects.to_string(), "r7-w0-3-g2-0f3a9c41d2b7.parquet");
         let before = FileName { log: None, ..data };
         assert_eq!(before.to_string(), "e7-w0-3-g2.parquet");

@@ -7,23 +7,9 @@
 
 use std::collections::BTreeSet;
 
-use serde::{Deserialize, Serialize};
-
 use crate::protocol::commit::{Commit, FileRecord};
 use crate::protocol::naming::{FileName, LogId};
-
-/// Under which of the two paths a file lies.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-pub enum Place {
-    #[default]
-    Data,
-    Rejects,
-}
-
-impl Place {
-    /// Both of them.
-    pub const ALL: [Place; 2] = [Place::Data, Place::Rejects];
-}
+use crate::protocol::place::Place;
 
 /// A file that a commit names and that may not be visible yet.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -36,16 +22,18 @@ pub struct Unfinished {
 /// The files to complete, in the order of their commits: all that no other file stands in for and whose loss nobody has
 /// accepted.
 pub fn to_finish(commits: &[Commit]) -> Vec<Unfinished> {
-    let replaced = commits.iter().flat_map(|commit| &commit.replaces).map(|file| (file.place, file.path.as_str()));
-    let lost = commits.iter().flat_map(|commit| &commit.lost).map(|file| (file.place, file.path.as_str()));
-    let gone: BTreeSet<(Place, &str)> = replaced.chain(lost).collect();
+    let replaced = commits.iter().flat_map(|commit| &commit.replaces).map(|file| (&file.place, file.path.as_str()));
+    let lost = commits.iter().flat_map(|commit| &commit.lost).map(|file| (&file.place, file.path.as_str()));
+    let gone: BTreeSet<(&Place, &str)> = replaced.chain(lost).collect();
     let mut unfinished = Vec::new();
     for commit in commits {
-        for place in Place::ALL {
-            let stands = |file: &&FileRecord| !gone.contains(&(place, file.path.as_str()));
-            let of = |file: &FileRecord| Unfinished { commit: commit.commit, place, file: file.clone() };
-            unfinished.extend(commit.files_of(place).iter().filter(stands).map(of));
-        }
+        let stands = |(place, file): &(&Place, &FileRecord)| !gone.contains(&(*place, file.path.as_str()));
+        let of = |(place, file): (&Place, &FileRecord)| Unfinished {
+            commit: commit.commit,
+            place: place.clone(),
+            file: file.clone(),
+        };
+        unfinished.extend(commit.all_files().filter(stands).map(of));
     }
     unfinished
 }
@@ -110,14 +98,14 @@ mod tests {
     #[test]
     fn files_that_are_replaced_or_lost_are_not_finished() {
         let files = ["a", "b", "c"].map(|path| file(path, path)).to_vec();
-        let replaced = Replaced { place: Place::Data, commit: 8, path: "a".into(), by: "d".into() };
-        let lost = Lost { place: Place::Data, commit: 8, path: "b".into(), rows: 1 };
+        let replaced = Replaced { place: Place::data(), commit: 8, path: "a".into(), by: "d".into() };
+        let lost = Lost { place: Place::data(), commit: 8, path: "b".into(), rows: 1 };
         let later = Commit { commit: 9, replaces: vec![replaced], lost: vec![lost], ..Commit::default() };
         let first = Commit { commit: 8, files: files.clone(), rejects: files, ..Commit::default() };
         let left: Vec<(Place, String)> =
             to_finish(&[first, later]).into_iter().map(|file| (file.place, file.file.path)).collect();
         let of = |place, path: &str| (place, path.to_owned());
-        let rejects = ["a", "b", "c"].map(|path| of(Place::Rejects, path));
-        assert_eq!(left, [vec![of(Place::Data, "c")], rejects.to_vec()].concat());
+        let rejects = ["a", "b", "c"].map(|path| of(Place::rejects(), path));
+        assert_eq!(left, [vec![of(Place::data(), "c")], rejects.to_vec()].concat());
     }
 }

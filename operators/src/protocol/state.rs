@@ -13,9 +13,10 @@ use crate::position::{Position, Split};
 use crate::protocol::averages::AverageTotals;
 use crate::protocol::commit::{Commit, FORMAT, SnapshotRef};
 use crate::protocol::naming::LogId;
+use crate::protocol::place::Place;
 
 /// What all commits up to one add up to. A snapshot holds it.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct State {
     /// The last commit in it; 0 for an empty log.
     pub commit: u64,
@@ -34,6 +35,12 @@ pub struct State {
     /// What `latest` stands for, by part of the source.
     #[serde(default)]
     pub pins: BTreeMap<String, String>,
+    /// The sinks in force, as [`Commit::sinks`] says it.
+    #[serde(default = "one_sink")]
+    pub sinks: BTreeMap<Place, String>,
+    /// Sinks of earlier definitions, with their last paths: files of theirs are still part of the log.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub former_sinks: BTreeMap<Place, String>,
     #[serde(default)]
     pub snapshot: Option<SnapshotRef>,
     /// Bytes of commits since the snapshot: what a start has to read.
@@ -44,6 +51,36 @@ pub struct State {
     #[serde(default)]
     pub kept: BTreeMap<String, String>,
     pub averages: AverageTotals,
+}
+
+/// What logs have that say nothing of sinks: one, without a name, where the log lies.
+fn one_sink() -> BTreeMap<Place, String> {
+    BTreeMap::from([(Place::data(), String::new())])
+}
+
+impl Default for State {
+    fn default() -> Self {
+        let (commit, generation, epoch, published, since_snapshot) = Default::default();
+        let (log, pipeline, definition, pins, snapshot) = Default::default();
+        let (former_sinks, positions, kept, averages) = Default::default();
+        State {
+            commit,
+            generation,
+            epoch,
+            published,
+            log,
+            pipeline,
+            definition,
+            pins,
+            sinks: one_sink(),
+            former_sinks,
+            snapshot,
+            since_snapshot,
+            positions,
+            kept,
+            averages,
+        }
+    }
 }
 
 /// How far a split is committed.
@@ -74,7 +111,7 @@ pub enum Broken {
 }
 
 /// Who claims a log, and for what.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub struct Claim {
     /// Unique to the start.
     pub writer: String,
@@ -85,6 +122,8 @@ pub struct Claim {
     /// The id that the log gets if it has none.
     pub log: LogId,
     pub definition: Option<serde_json::Value>,
+    /// Its sinks, as [`Commit::sinks`] says it.
+    pub sinks: BTreeMap<Place, String>,
     /// The averages of the definition, by name, as they are defined.
     pub averages: BTreeMap<String, String>,
     /// What `latest` stands for in parts of the source that are new to the log.
@@ -93,6 +132,15 @@ pub struct Claim {
     pub forgotten: Vec<Split>,
     /// What changed or was accepted.
     pub notes: Vec<String>,
+}
+
+impl Default for Claim {
+    fn default() -> Self {
+        let (writer, version, pipeline, at, log) = Default::default();
+        let (definition, averages, pins, forgotten, notes) = Default::default();
+        let sinks = one_sink();
+        Claim { writer, version, pipeline, at, log, definition, sinks, averages, pins, forgotten, notes }
+    }
 }
 
 impl State {
@@ -107,6 +155,11 @@ impl State {
         self.pipeline.clone_from(&commit.pipeline);
         if commit.definition.is_some() {
             self.definition.clone_from(&commit.definition);
+        }
+        if let Some(sinks) = &commit.sinks {
+            let before = std::mem::replace(&mut self.sinks, sinks.clone());
+            self.former_sinks.extend(before);
+            self.former_sinks.retain(|place, _| !sinks.contains_key(place));
         }
         for (name, time) in &commit.pins {
             self.pins.entry(name.clone()).or_insert_with(|| time.clone());
@@ -182,7 +235,7 @@ impl State {
 
     /// The claim that a new start makes first. It changes nothing but the generation and, where it is new, the definition.
     pub fn claim(&self, claim: Claim) -> Commit {
-        let Claim { writer, version, pipeline, at, log, definition, averages, pins, forgotten, notes } = claim;
+        let Claim { writer, version, pipeline, at, log, definition, sinks, averages, pins, forgotten, notes } = claim;
         let dropped = self.kept.keys().filter(|name| !averages.contains_key(*name)).cloned().collect();
         Commit {
             writer,
@@ -192,6 +245,7 @@ impl State {
             log: self.log.or(Some(log)),
             generation: self.generation + 1,
             definition: definition.filter(|definition| self.definition.as_ref() != Some(definition)),
+            sinks: (sinks != self.sinks).then_some(sinks),
             notes,
             forgotten,
             dropped,

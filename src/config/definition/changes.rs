@@ -18,7 +18,7 @@ const LONGEST: usize = 60;
 impl Definition {
     /// What `newer` has that this one has not, a phrase for each: `[schema] adds author string`. Empty where both are equal.
     pub fn changes(&self, newer: &Definition) -> Vec<String> {
-        let Definition { source, decode, limits, schema, validate, enrich, average, sink } = self;
+        let Definition { source, decode, limits, schema, validate, enrich, average, sink, more_sinks } = self;
         let mut told = source_changes(source, &newer.source);
         told.extend(keys("[decode]", decode_keys(decode), decode_keys(&newer.decode)));
         told.extend(keys("[limits]", limit_keys(limits), limit_keys(&newer.limits)));
@@ -26,7 +26,7 @@ impl Definition {
         told.extend(named("[validate]", validate, &newer.validate));
         told.extend(named("[enrich]", enrich, &newer.enrich));
         told.extend(named("[[average]]", average, &newer.average));
-        told.extend(keys("[sink]", sink_keys(sink), sink_keys(&newer.sink)));
+        told.extend(sinks(&all(sink, more_sinks), &all(&newer.sink, &newer.more_sinks)));
         told
     }
 }
@@ -214,9 +214,43 @@ fn limit_keys(LimitsForm { record, depth }: &LimitsForm) -> Vec<Key> {
     vec![Key::new("record", record), Key::new("depth", depth)]
 }
 
+fn all<'a>(sink: &'a SinkForm, more: &'a [SinkForm]) -> Vec<&'a SinkForm> {
+    std::iter::once(sink).chain(more).collect()
+}
+
+/// What is another of the sinks. They are told apart by name; a file with one sink has one in both.
+fn sinks(before: &[&SinkForm], now: &[&SinkForm]) -> Vec<String> {
+    if let ([before], [now]) = (before, now) {
+        return keys("[sink]", sink_keys(before), sink_keys(now));
+    }
+    let find = |list: &[&SinkForm], name: &Option<String>| list.iter().position(|sink| sink.name == *name);
+    let shown = |sink: &SinkForm| sink.name.clone().unwrap_or_else(|| "without a name".to_owned());
+    let mut told = Vec::new();
+    for sink in now {
+        match find(before, &sink.name) {
+            None => told.push(format!("[[sink]] adds {}", shown(sink))),
+            Some(old) => {
+                told.extend(keys(&format!("[[sink]] {}", shown(sink)), sink_keys(before[old]), sink_keys(sink)))
+            }
+        }
+    }
+    let gone = before.iter().filter(|sink| find(now, &sink.name).is_none());
+    told.extend(gone.map(|sink| format!("[[sink]] drops {}", shown(sink))));
+    let names = |list: &[&SinkForm], other: &[&SinkForm]| -> Vec<Option<String>> {
+        list.iter().filter(|sink| find(other, &sink.name).is_some()).map(|sink| sink.name.clone()).collect()
+    };
+    if names(before, now) != names(now, before) {
+        told.push(format!("[[sink]] has another order: {}", cut(&joined(now.iter().map(|sink| shown(sink))))));
+    }
+    told
+}
+
 fn sink_keys(sink: &SinkForm) -> Vec<Key> {
     let SinkForm {
+        name,
+        filter,
         partition,
+        keep_partition_columns,
         select,
         compression,
         file_size,
@@ -228,7 +262,10 @@ fn sink_keys(sink: &SinkForm) -> Vec<Key> {
         page_index,
     } = sink;
     vec![
+        Key::new("name", name.as_deref().unwrap_or("none")),
+        filter.as_ref().map_or_else(|| Key::new("where", "all rows"), |sql| Key::said("where", sql)),
         Key::columns("partition", partition),
+        Key::new("keep_partition_columns", keep_partition_columns),
         select.as_ref().map_or_else(|| Key::new("select", "all columns"), |select| Key::columns("select", select)),
         Key::new("compression", compression),
         Key::new("file_size", file_size),

@@ -61,7 +61,8 @@ pub(super) fn definition(config: &Config, absolute: Absolute<'_>) -> (Definition
         validate,
         enrich,
         averages,
-        sink,
+        sinks,
+        log,
         rejects,
         epoch,
         limits,
@@ -75,6 +76,7 @@ pub(super) fn definition(config: &Config, absolute: Absolute<'_>) -> (Definition
     let mut besides = Besides::default();
     besides.add("name", name.as_str());
     besides.add("rejects", place(rejects));
+    besides.add("log", log.as_ref().map(place));
     let Epoch { interval, max_bytes } = epoch;
     besides.add("epoch", (interval, max_bytes));
     let Balance { exchange } = balance;
@@ -88,7 +90,8 @@ pub(super) fn definition(config: &Config, absolute: Absolute<'_>) -> (Definition
         validate: validate.iter().map(expression).collect(),
         enrich: enrich.iter().map(expression).collect(),
         average: self::averages(averages),
-        sink: self::sink(sink, &mut besides),
+        sink: self::sink(&sinks[0], &mut besides),
+        more_sinks: sinks[1..].iter().map(|sink| self::sink(sink, &mut besides)).collect(),
     };
     (definition, besides)
 }
@@ -279,8 +282,11 @@ fn averages(averages: &[Average]) -> Vec<AverageForm> {
 
 fn sink(sink: &Sink, besides: &mut Besides) -> SinkForm {
     let Sink {
+        place: named,
+        filter,
         location,
         partition,
+        keep_partition_columns,
         compression,
         select,
         file_size,
@@ -290,10 +296,15 @@ fn sink(sink: &Sink, besides: &mut Besides) -> SinkForm {
         statistics,
         bloom,
         page_index,
+        // Where it stands in the file.
+        key: _,
     } = sink;
     besides.add("sink", place(location));
     SinkForm {
+        name: (!named.is_data()).then(|| named.name().to_owned()),
+        filter: filter.as_ref().map(|filter| expression(filter).sql),
         partition: partition.clone(),
+        keep_partition_columns: *keep_partition_columns,
         select: select.clone(),
         compression: compression.text(),
         file_size: *file_size,

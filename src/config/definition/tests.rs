@@ -128,7 +128,7 @@ fn what_a_past_definition_does_not_hold_is_that_of_today() {
     let past = parse(&pipeline(&files("old")).replace("record = \"1MiB\"", "record = \"4MiB\"")).definition();
     let config = parse(&now).under(&past, "the definition of commit 7").unwrap();
     assert_eq!(config.definition(), past);
-    assert_eq!(config.sink.location, parse(&now).sink.location);
+    assert_eq!(config.sinks[0].location, parse(&now).sinks[0].location);
     assert_eq!(config.epoch, parse(&now).epoch);
     assert_eq!((config.limits.record, config.limits.memory), (4 << 20, 4 << 20), "a record fits the memory");
 }

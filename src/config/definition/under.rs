@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
+use millstream_operators::protocol::Place;
 use millstream_operators::{Column, Definition as WriterSchema, Kind, Schema};
 
 use super::read::{self, normal, registry_address};
@@ -47,7 +48,7 @@ impl Config {
     /// tells beforehand).
     pub fn under(&self, past: &Definition, name: &str) -> Result<Config, ConfigErrors> {
         let Definition { source, decode, limits: LimitsForm { record, depth }, .. } = past;
-        let Definition { schema, validate, enrich, average, sink, .. } = past;
+        let Definition { schema, validate, enrich, average, sink, more_sinks, .. } = past;
         let mut maker = Maker { name, errors: Vec::new() };
         let source = maker.source(source, &self.source);
         let config = Config {
@@ -59,7 +60,8 @@ impl Config {
             validate: validate.iter().map(|rule| maker.expression("[validate]", rule)).collect(),
             enrich: enrich.iter().map(|column| maker.expression("[enrich]", column)).collect(),
             averages: average.iter().map(|average| maker.average(average)).collect(),
-            sink: maker.sink(sink, &self.sink.location),
+            sinks: std::iter::once(sink).chain(more_sinks).map(|sink| maker.sink(sink, self)).collect(),
+            log: self.log.clone(),
             rejects: self.rejects.clone(),
             epoch: self.epoch.clone(),
             limits: Limits { record: *record, depth: *depth, memory: self.limits.memory.max(*record) },
@@ -224,12 +226,23 @@ impl Maker<'_> {
         }
     }
 
-    fn sink(&mut self, past: &SinkForm, location: &Location) -> Sink {
-        let SinkForm { partition, select, compression, file_size, row_group_size, page_size, .. } = past;
-        let SinkForm { dictionary, statistics, bloom, page_index, .. } = past;
+    /// Where the sink lies today: by its name, or as the first one. One that there is no more lies where it did, which the log
+    /// tells; here nothing depends on it.
+    fn sink(&mut self, past: &SinkForm, now: &Config) -> Sink {
+        let SinkForm { name, filter, partition, keep_partition_columns, select, compression, .. } = past;
+        let SinkForm { file_size, row_group_size, page_size, dictionary, statistics, bloom, page_index, .. } = past;
+        let place = name.as_deref().map_or_else(Place::default, Place::sink);
+        let today = now.sinks.iter().find(|sink| sink.place == place).unwrap_or_else(|| now.first_sink());
         Sink {
-            location: location.clone(),
+            filter: filter.as_ref().map(|sql| Expression {
+                name: "where".to_owned(),
+                sql: text(sql),
+                at: self.at("[sink]", "where"),
+            }),
+            location: today.location.clone(),
+            place,
             partition: partition.clone(),
+            keep_partition_columns: *keep_partition_columns,
             compression: self.read("[sink]", "compression", compression),
             select: select.clone(),
             file_size: *file_size,
@@ -239,6 +252,7 @@ impl Maker<'_> {
             statistics: choice(statistics),
             bloom: bloom.clone(),
             page_index: *page_index,
+            key: "sink".to_owned(),
         }
     }
 }

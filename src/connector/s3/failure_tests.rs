@@ -7,8 +7,8 @@ use std::sync::Arc;
 
 use aws_credential_types::Credentials;
 use bytes::Bytes;
-use millstream_operators::protocol::FileRecord;
-use millstream_operators::protocol::recover::{Place as Under, Unfinished};
+use millstream_operators::protocol::recover::Unfinished;
+use millstream_operators::protocol::{FileRecord, Place as Under};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 
@@ -206,9 +206,9 @@ async fn a_file_whose_completion_was_answered_badly_is_published() {
     let (store, server) = server(vec![Act::HangUp, absent.clone(), bad_part.clone(), absent, bad_part, whole]).await;
     let crc = format!("{:016x}", 0xae8b_1486_0a79_9888_u64);
     let file = FileRecord { path: "a".into(), bytes: 4, crc, upload: "id".into(), ..FileRecord::default() };
-    let file = Unfinished { commit: 1, place: Under::Data, file: FileRecord { parts: vec!["tag".into()], ..file } };
+    let file = Unfinished { commit: 1, place: Under::data(), file: FileRecord { parts: vec!["tag".into()], ..file } };
     let store: Arc<dyn Store> = Arc::new(store);
-    let places = Places { data: store.clone(), rejects: store };
+    let places = Places::single(store.clone(), store);
     assert_eq!(publish(&places, vec![file]).await.unwrap(), []);
     assert_eq!(server.await.unwrap(), 6);
 }

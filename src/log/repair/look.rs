@@ -5,10 +5,10 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use millstream_operators::protocol::State;
 use millstream_operators::protocol::commit::Lost;
 use millstream_operators::protocol::damage::{Beginning, Damage, Witnesses};
-use millstream_operators::protocol::recover::{Place, Unfinished, to_finish};
+use millstream_operators::protocol::recover::{Unfinished, to_finish};
+use millstream_operators::protocol::{Place, State};
 
 use super::{Choice, Finding, Offer, Problem, Report, aside};
 use crate::connector::Store;
@@ -23,7 +23,7 @@ use crate::stages::Stages;
 
 /// Looks for everything that is wrong.
 pub async fn look(places: &Places, stages: &Stages, who: &Claimant) -> Result<Report, Fatal> {
-    let store = &*places.data;
+    let store = &*places.log;
     if let Some(problem) = damage(store).await? {
         return Ok(Report::new(vec![problem]));
     }
@@ -122,32 +122,33 @@ async fn torn_within(store: &dyn Store, there: &[u64], witnesses: Witnesses) -> 
     Ok(None)
 }
 
-/// What lies in a place, by key.
-async fn listed(places: &Places, place: Place) -> Result<BTreeMap<String, Entry>, Fatal> {
-    let entries = patiently(|| places.of(place).list("")).await?;
+/// What lies in a store, by key.
+async fn listed(store: &dyn Store) -> Result<BTreeMap<String, Entry>, Fatal> {
+    let entries = patiently(|| store.list("")).await?;
     Ok(entries.into_iter().map(|entry| (entry.key.clone(), entry)).collect())
 }
 
 async fn files(places: &Places, stages: &Stages, state: &State) -> Result<Vec<Problem>, Fatal> {
-    let store = &*places.data;
+    let store = &*places.log;
     let mut facts = Facts::new(stages);
     facts.take_in(store, read::stream(store, 1, state.commit).await?).await?;
     let commits = read::commits(store, state.published.max(Folds::read(store).await?.upto()) + 1, state.commit).await?;
     let unfinished = to_finish(&commits);
-    let open: BTreeSet<(Place, &str)> = unfinished.iter().map(|file| (file.place, file.file.path.as_str())).collect();
+    let open: BTreeSet<(&Place, &str)> = unfinished.iter().map(|file| (&file.place, file.file.path.as_str())).collect();
     let mut problems = Vec::new();
-    for place in Place::ALL {
-        let there = listed(places, place).await?;
-        for file in unfinished.iter().filter(|file| file.place == place) {
-            problems.extend(unpublished(places, file, there.get(&file.file.path)).await?);
+    for (within_it, within) in places.folders() {
+        let there = listed(&**within).await?;
+        for file in unfinished.iter().filter(|file| within_it.contains(&&file.place)) {
+            problems.extend(unpublished(&**within, file, there.get(&file.file.path)).await?);
         }
-        for (_, path, named) in facts.checker.named().filter(|(named_in, _, _)| *named_in == place) {
+        for (place, path, named) in facts.checker.named().filter(|(place, _, _)| within_it.contains(place)) {
             if !there.contains_key(path) && !open.contains(&(place, path)) {
-                let lost = Lost { place, commit: named.commit, path: path.to_owned(), rows: named.rows };
+                let lost = Lost { place: place.clone(), commit: named.commit, path: path.to_owned(), rows: named.rows };
                 problems.push(removed(lost));
             }
         }
         for key in neighbours::ours(&there, state.log) {
+            let place = &facts.checker.place_of(&within_it, key);
             let excused = facts.checker.may_be_of_a_missing_commit(place, key);
             if let Some(what) = facts.checker.visible_problem(place, key).filter(|_| !excused) {
                 problems.push(stray(place, key, what, false));
@@ -158,14 +159,14 @@ async fn files(places: &Places, stages: &Stages, state: &State) -> Result<Vec<Pr
 }
 
 /// A file that is committed and may not be visible yet.
-async fn unpublished(places: &Places, file: &Unfinished, found: Option<&Entry>) -> Result<Option<Problem>, Fatal> {
+async fn unpublished(store: &dyn Store, file: &Unfinished, found: Option<&Entry>) -> Result<Option<Problem>, Fatal> {
     let Unfinished { commit, place, file } = file;
     if let Some(found) = found {
         let same = found.size == file.bytes && found.crc.is_none_or(|crc| format!("{crc:016x}") == file.crc);
         let what = format!("{}: something else than the file that commit {commit} names lies there", file.path);
-        return Ok((!same).then(|| stray(*place, &file.path, what, true)));
+        return Ok((!same).then(|| stray(place, &file.path, what, true)));
     }
-    let uploads = patiently(|| places.of(*place).uploads(&file.path)).await?;
+    let uploads = patiently(|| store.uploads(&file.path)).await?;
     if uploads.iter().any(|upload| upload.id == file.upload) {
         return Ok(None);
     }
@@ -175,7 +176,7 @@ async fn unpublished(places: &Places, file: &Unfinished, found: Option<&Entry>) 
     );
     let again =
         by_hand("start the pipeline: it reads the records again and writes the file; the source must be as it was");
-    let lost = Lost { place: *place, commit: *commit, path: file.path.clone(), rows: file.rows };
+    let lost = Lost { place: place.clone(), commit: *commit, path: file.path.clone(), rows: file.rows };
     let choices = vec![again, accept(&lost)];
     Ok(Some(Problem { what, blocks: true, choices, finding: Finding::Lost(lost) }))
 }
@@ -193,10 +194,10 @@ fn removed(lost: Lost) -> Problem {
     Problem { what, blocks: false, choices, finding: Finding::Lost(lost) }
 }
 
-fn stray(place: Place, key: &str, what: String, blocks: bool) -> Problem {
+fn stray(place: &Place, key: &str, what: String, blocks: bool) -> Problem {
     let choices = vec![
         by_hand("move it away"),
         offer(Choice::SetAside, "moves it to .millstream/aside, where no reader of Parquet files finds it"),
     ];
-    Problem { what, blocks, choices, finding: Finding::Stray { place, key: key.to_owned() } }
+    Problem { what, blocks, choices, finding: Finding::Stray { place: place.clone(), key: key.to_owned() } }
 }
