@@ -8,6 +8,8 @@ use millstream::stages::Stages;
 use rand::RngExt;
 use rand::rngs::StdRng;
 
+use crate::oracle::WORDY;
+
 /// How a life will end.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Destiny {
@@ -108,6 +110,11 @@ pub(crate) fn variants(rng: &mut StdRng) -> Vec<Variant> {
     let partition = text.lines().find(|line| line.starts_with("partition = ")).unwrap();
     let other = ["partition = [\"tongue\"]", "partition = []"][usize::from(partition.contains("tongue"))];
     let moved = text.replace(partition, other);
+    let sinks = text.replace("[sink]", "[[sink]]\nname = \"all\"");
+    let sinks = sinks.replace(
+        "[epoch]",
+        &format!("[[sink]]\nname = \"wordy\"\npath = \"wordy\"\nwhere = \"word_count >= {WORDY}\"\n[epoch]"),
+    );
     const ALL: &[&str] = &["words", "by_tongue"];
     let variant = |(name, text, averages): (&'static str, String, &'static [&'static str])| {
         let config = Config::parse("world.toml", &text, &|_| None).unwrap_or_else(|errors| panic!("{errors}"));
@@ -121,14 +128,30 @@ pub(crate) fn variants(rng: &mut StdRng) -> Vec<Variant> {
         ("definition: a field more", field, ALL),
         ("definition: an average less", fewer, &ALL[..1]),
         ("definition: another partition", moved, ALL),
+        ("definition: a sink more", sinks, ALL),
     ];
     variants.into_iter().map(variant).collect()
 }
 
-fn text(rng: &mut StdRng) -> String {
-    let mut one_of = |choices: &[&str]| choices[rng.random_range(0..choices.len())].to_owned();
-    format!(
-        r#"
+/// The pipeline of another name that lies below ours.
+pub(crate) fn neighbour() -> Stages {
+    let text = FILE.replace("name = \"world\"", "name = \"neighbour\"");
+    let set = |text: String, (name, value): (&str, &str)| text.replace(&format!("{{{name}}}"), value);
+    let values = [
+        ("partition", "[\"event_date\"]"),
+        ("compression", "none"),
+        ("file_size", "8KiB"),
+        ("interval", "500ms"),
+        ("exchange", "none"),
+        ("max_bytes", "1KiB"),
+        ("memory", "64KiB"),
+    ];
+    let text = values.into_iter().fold(text, set);
+    let config = Config::parse("neighbour.toml", &text, &|_| None).unwrap_or_else(|errors| panic!("{errors}"));
+    Stages::compile(Arc::new(config)).unwrap_or_else(|errors| panic!("{errors}"))
+}
+
+const FILE: &str = r#"
 name = "world"
 [source]
 type = "generate"
@@ -170,13 +193,28 @@ exchange = "{exchange}"
 [limits]
 record = "4KiB"
 memory = "{memory}"
-"#,
-        partition = one_of(&["[]", "[\"event_date\"]", "[\"event_date\"]", "[\"tongue\", \"event_date\"]"]),
-        compression = one_of(&["none", "snappy", "zstd(1)"]),
-        file_size = one_of(&["2KiB", "8KiB", "1MiB"]),
-        interval = one_of(&["500ms", "2s", "30s"]),
-        exchange = one_of(&["none", "none", "batches"]),
-        max_bytes = one_of(&["1KiB", "2KiB", "2KiB", "1MiB"]),
-        memory = one_of(&["16KiB", "64KiB", "4MiB"]),
-    )
+"#;
+
+fn text(rng: &mut StdRng) -> String {
+    let mut one_of = |choices: &[&str]| choices[rng.random_range(0..choices.len())].to_owned();
+    let values = [
+        (
+            "partition",
+            one_of(&[
+                "[]",
+                "[\"event_date\"]",
+                "[\"event_date\"]",
+                "[\"tongue\", \"event_date\"]",
+                // More of them in an epoch than the encoder keeps files open.
+                "[\"word_count\", \"tongue\", \"event_date\"]",
+            ]),
+        ),
+        ("compression", one_of(&["none", "snappy", "zstd(1)"])),
+        ("file_size", one_of(&["2KiB", "8KiB", "1MiB"])),
+        ("interval", one_of(&["500ms", "2s", "30s"])),
+        ("exchange", one_of(&["none", "none", "batches"])),
+        ("max_bytes", one_of(&["1KiB", "2KiB", "2KiB", "1MiB"])),
+        ("memory", one_of(&["16KiB", "64KiB", "4MiB"])),
+    ];
+    values.into_iter().fold(FILE.to_owned(), |text, (name, value)| text.replace(&format!("{{{name}}}"), &value))
 }

@@ -22,6 +22,11 @@ fn drawn(seed: u64, split: &str, index: u64) -> u64 {
     xxh3_64_with_seed(format!("{split}/{index}").as_bytes(), seed)
 }
 
+/// The seed of the pipeline that lies below ours.
+pub(crate) fn neighbours_seed(seed: u64) -> u64 {
+    seed ^ 0x5eed
+}
+
 /// What should become of record `index` of `split`.
 pub(crate) fn fate(seed: u64, split: &str, index: u64) -> Fate {
     let drawn = drawn(seed, split, index);
@@ -38,6 +43,12 @@ pub(crate) fn fate(seed: u64, split: &str, index: u64) -> Fate {
     }
 }
 
+/// The text of so many words. They differ, so that a text that is mixed up or cut shows.
+pub(crate) fn content(words: u64) -> String {
+    const WORDS: [&str; 4] = ["grain", "mühle", "water", "stone"];
+    (0..words).map(|word| WORDS[(word * words % 4) as usize]).collect::<Vec<_>>().join("  ")
+}
+
 /// The bytes of a record.
 pub(crate) fn make(seed: u64, split: &str, index: u64) -> Bytes {
     let id = format!("{split}/{index}");
@@ -48,7 +59,7 @@ pub(crate) fn make(seed: u64, split: &str, index: u64) -> Bytes {
         Fate::Row { words, at, tongue } => {
             let at = at.map_or("null".into(), |at| format!("\"{}\"", at.to_rfc3339()));
             let tongue = tongue.map_or("null".into(), |tongue| format!("\"{tongue}\""));
-            let content = vec!["grain"; words as usize].join("  ");
+            let content = content(words);
             format!("{{\"article_id\":\"{id}\",\"publish_date\":{at},\"tongue\":{tongue},\"content\":\"{content}\"}}")
         }
     })

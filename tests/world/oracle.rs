@@ -1,12 +1,12 @@
 //! Counts every record from what lies in the stores, and knows from the lake alone what ought to be there.
 //!
 //! Shares nothing with the pipeline but the JSON of a commit and the Parquet reader: positions are taken from the commits
-//! one by one, rows from the visible files, averages from the lake.
+//! one by one, rows from the visible files, averages from the lake. Rows are compared whole, every column and the raw bytes of
+//! rejects, and so is every count that a commit holds.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use arrow::array::{AsArray, RecordBatch};
-use arrow::datatypes::Int64Type;
 use bytes::Bytes;
 use chrono::{DateTime, Utc};
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
@@ -14,9 +14,27 @@ use serde_json::Value;
 
 use crate::lakeside::{self, Fate};
 
-type Objects = BTreeMap<String, Bytes>;
-/// Split and index of a record, and what was laid down of it.
-type Rows = Vec<((String, u64), String)>;
+pub(crate) type Objects = BTreeMap<String, Bytes>;
+/// Split and index.
+pub(crate) type Record = (String, u64);
+/// What was laid down of records.
+pub(crate) type Rows = Vec<(Record, String)>;
+
+/// From how many words on the sink `wordy` takes a row.
+pub(crate) const WORDY: u64 = 6;
+
+/// What lies there, and what is known besides.
+pub(crate) struct Facts<'a> {
+    pub(crate) seed: u64,
+    /// The objects of the pipeline alone, by place.
+    pub(crate) data: Objects,
+    pub(crate) wordy: Objects,
+    pub(crate) rejects: Objects,
+    /// Rows whose loss was accepted, by the path of their file.
+    pub(crate) lost: &'a BTreeMap<String, Rows>,
+    /// Where all is published, it must be all, and so must these averages.
+    pub(crate) published: Option<&'a [&'a str]>,
+}
 
 /// The commits, without a gap.
 pub(crate) fn commits(data: &Objects) -> Vec<Value> {
@@ -39,42 +57,86 @@ fn whole(data: &Objects, mut commit: Value) -> Value {
     commit
 }
 
+/// The most data files that one worker made of one epoch.
+pub(crate) fn most_files_of_a_worker(data: &Objects) -> usize {
+    let mut files: BTreeMap<String, usize> = BTreeMap::new();
+    for key in data.keys().filter(|key| key.ends_with(".parquet")) {
+        let name = key.rsplit('/').next().unwrap();
+        let owner: String = name.splitn(3, '-').take(2).collect::<Vec<_>>().join("-");
+        *files.entry(owner).or_default() += 1;
+    }
+    files.into_values().max().unwrap_or(0)
+}
+
+fn number(at: &Value) -> u64 {
+    let at = at.as_str().unwrap();
+    if at.is_empty() { 0 } else { at.parse().unwrap() }
+}
+
 /// How many records of each split are committed.
 pub(crate) fn positions(commits: &[Value]) -> BTreeMap<String, u64> {
     let mut positions = BTreeMap::new();
     for (split, progress) in commits.iter().filter_map(|commit| commit["positions"].as_object()).flatten() {
-        let at = progress["at"].as_str().unwrap();
-        positions.insert(split.clone(), if at.is_empty() { 0 } else { at.parse().unwrap() });
+        positions.insert(split.clone(), number(&progress["at"]));
     }
     positions
 }
 
-/// What is visible must be right and there once; where all is published, it must be all, and so must these averages.
-pub(crate) fn check(seed: u64, data: &Objects, rejects: &Objects, published: Option<&&[&str]>) {
-    let commits = commits(data);
-    let positions = positions(&commits);
-    let mut expected: Rows = Vec::new();
-    for (split, &until) in &positions {
-        expected.extend((0..until).map(|index| ((split.clone(), index), wanted(&lakeside::fate(seed, split, index)))));
+/// What every sink ought to hold.
+#[derive(Default)]
+struct Expected {
+    data: Rows,
+    wordy: Rows,
+    rejects: Rows,
+}
+
+/// What is visible must be right and there once, and every count of every commit must be what the lake says.
+pub(crate) fn check(facts: &Facts<'_>) {
+    let commits = commits(&facts.data);
+    let mut expected = expected(facts.seed, &commits);
+    let gone: BTreeSet<&Record> = facts.lost.values().flatten().map(|(record, _)| record).collect();
+    let lost_in = |rows: &mut Rows, files: &Objects| {
+        let of_files = facts.lost.iter().filter(|(path, _)| !files.contains_key(*path));
+        let lost: BTreeSet<&(Record, String)> = of_files.flat_map(|(_, rows)| rows).collect();
+        rows.retain(|row| !(gone.contains(&row.0) && lost.contains(row)));
+    };
+    let mut found = Expected::default();
+    for (key, bytes) in facts.data.iter().filter(|(key, _)| !key.starts_with(".millstream/")) {
+        found.data.extend(data_rows(key, bytes));
     }
-    expected.sort();
-    let mut found = Rows::new();
-    for (key, bytes) in data.iter().filter(|(key, _)| !key.starts_with(".millstream/")) {
-        found.extend(rows(key, bytes, |batch| data_rows(key, batch)));
+    for (key, bytes) in facts.wordy.iter().filter(|(key, _)| !key.starts_with(".millstream/")) {
+        found.wordy.extend(data_rows(key, bytes));
     }
-    for (key, bytes) in rejects {
-        found.extend(rows(key, bytes, |batch| reject_rows(seed, batch)));
+    for (key, bytes) in facts.rejects.iter().filter(|(key, _)| !key.starts_with(".millstream/")) {
+        found.rejects.extend(reject_rows(facts.seed, key, bytes));
     }
+    lost_in(&mut expected.data, &facts.data);
+    lost_in(&mut expected.wordy, &facts.wordy);
+    lost_in(&mut expected.rejects, &facts.rejects);
+    let pairs = [
+        ("data", found.data, expected.data),
+        ("wordy", found.wordy, expected.wordy),
+        ("rejects", found.rejects, expected.rejects),
+    ];
+    for (place, found, expected) in pairs {
+        compare(place, found, expected, facts.published.is_some());
+    }
+    if let Some(kept) = facts.published {
+        averages(facts.seed, &commits, kept);
+    }
+}
+
+fn compare(place: &str, mut found: Rows, mut expected: Rows, published: bool) {
     found.sort();
-    if let Some(kept) = published {
-        assert!(found == expected, "visible and committed differ: {}", first_difference(&found, &expected));
-        averages(seed, &commits, &positions, kept);
-    } else {
-        let twice = found.windows(2).find(|pair| pair[0].0 == pair[1].0);
-        assert_eq!(twice, None, "visible twice");
-        let wrong = found.iter().find(|row| expected.binary_search(row).is_err());
-        assert_eq!(wrong, None, "visible, but not committed");
+    expected.sort();
+    if published {
+        assert!(found == expected, "{place}: visible and committed differ: {}", first_difference(&found, &expected));
+        return;
     }
+    let twice = found.windows(2).find(|pair| pair[0].0 == pair[1].0);
+    assert_eq!(twice, None, "{place}: visible twice");
+    let wrong = found.iter().find(|row| expected.binary_search(row).is_err());
+    assert_eq!(wrong, None, "{place}: visible, but not committed");
 }
 
 fn first_difference(found: &Rows, expected: &Rows) -> String {
@@ -83,26 +145,86 @@ fn first_difference(found: &Rows, expected: &Rows) -> String {
     format!("{} found, {} expected; extra {extra:?}, lacks {lacks:?}", found.len(), expected.len())
 }
 
+/// Goes through the commits: which records each read, and into which sinks these go. Holds every count against it.
+fn expected(seed: u64, commits: &[Value]) -> Expected {
+    let (mut expected, mut at) = (Expected::default(), BTreeMap::<String, u64>::new());
+    let mut has_wordy = false;
+    for commit in commits {
+        if let Some(sinks) = commit["sinks"].as_object() {
+            has_wordy = sinks.contains_key("wordy");
+        }
+        let mut of_commit = Expected::default();
+        for (split, progress) in commit["positions"].as_object().into_iter().flatten() {
+            let (from, until) = (at.get(split).copied().unwrap_or(0), number(&progress["at"]));
+            assert_eq!(progress["records"], until - from, "records of {split} that commit {} read", commit["commit"]);
+            (from..until).for_each(|index| of_commit.add(seed, split, index, has_wordy));
+            at.insert(split.clone(), until);
+        }
+        of_commit.check_counts(commit, has_wordy);
+        expected.data.extend(of_commit.data);
+        expected.wordy.extend(of_commit.wordy);
+        expected.rejects.extend(of_commit.rejects);
+    }
+    expected
+}
+
+impl Expected {
+    fn add(&mut self, seed: u64, split: &str, index: u64, has_wordy: bool) {
+        let (record, fate) = ((split.to_owned(), index), lakeside::fate(seed, split, index));
+        let row = (record, wanted(&fate));
+        match fate {
+            Fate::Reject(_) => self.rejects.push(row),
+            Fate::Row { words, .. } => {
+                if has_wordy && words >= WORDY {
+                    self.wordy.push(row.clone());
+                }
+                self.data.push(row);
+            }
+        }
+    }
+
+    fn check_counts(&self, commit: &Value, has_wordy: bool) {
+        let stand_ins: BTreeSet<&str> =
+            commit["replaces"].as_array().into_iter().flatten().filter_map(|lost| lost["by"].as_str()).collect();
+        let rows = |field: &str, sink: Option<&str>| -> usize {
+            let files = commit[field].as_array().into_iter().flatten();
+            let new = files.filter(|file| !stand_ins.contains(file["path"].as_str().unwrap()));
+            let of = new.filter(|file| sink.is_none_or(|sink| (file["sink"] == "wordy") == (sink == "wordy")));
+            of.map(|file| file["rows"].as_u64().unwrap() as usize).sum()
+        };
+        let told = (rows("files", Some("data")), rows("files", Some("wordy")), rows("rejects", None));
+        let wanted = (self.data.len(), self.wordy.len(), self.rejects.len());
+        assert_eq!(told, wanted, "rows, rows of wordy and rejects of commit {}", commit["commit"]);
+        let filtered = commit["counts"]["filtered"]["wordy"].as_object().into_iter().flatten();
+        let filtered: usize = filtered.map(|(_, records)| records.as_u64().unwrap() as usize).sum();
+        let left_out = if has_wordy { self.data.len() - self.wordy.len() } else { 0 };
+        assert_eq!(filtered, left_out, "what commit {} filters", commit["commit"]);
+    }
+}
+
 fn wanted(fate: &Fate) -> String {
     match fate {
         Fate::Reject(reason) => (*reason).to_owned(),
         Fate::Row { words, at, tongue } => {
-            format!(
-                "{words} {} {}",
-                at.map_or("null".into(), |at| at.date_naive().to_string()),
-                tongue.unwrap_or("null")
-            )
+            let day = at.map_or("null".into(), |at| at.date_naive().to_string());
+            let time = at.map_or("null".into(), |at| at.format("%Y-%m-%dT%H:%M:%SZ").to_string());
+            format!("{words} {day} {time} {} {}", tongue.unwrap_or("null"), lakeside::content(*words))
         }
     }
 }
 
-fn rows(key: &str, bytes: &Bytes, read: impl Fn(&RecordBatch) -> Rows) -> Rows {
+fn batches(key: &str, bytes: &Bytes) -> Vec<RecordBatch> {
     assert!(key.ends_with(".parquet"), "{key} is visible");
     let reader = ParquetRecordBatchReaderBuilder::try_new(bytes.clone()).unwrap_or_else(|e| panic!("{key}: {e}"));
-    reader.build().unwrap().flat_map(|batch| read(&batch.unwrap())).collect()
+    reader.build().unwrap().map(|batch| batch.unwrap()).collect()
 }
 
-fn data_rows(key: &str, batch: &RecordBatch) -> Rows {
+/// The rows of a data file.
+pub(crate) fn data_rows(key: &str, bytes: &Bytes) -> Rows {
+    batches(key, bytes).iter().flat_map(|batch| data_rows_of(key, batch)).collect()
+}
+
+fn data_rows_of(key: &str, batch: &RecordBatch) -> Rows {
     let text = |name: &str, row: usize| match batch.column_by_name(name) {
         None => key
             .split('/')
@@ -111,17 +233,22 @@ fn data_rows(key: &str, batch: &RecordBatch) -> Rows {
         Some(column) if column.is_null(row) => "null".to_owned(),
         Some(column) => arrow::util::display::array_value_to_string(column, row).unwrap(),
     };
-    let counts = batch.column_by_name("word_count").unwrap().as_primitive::<Int64Type>();
     let row = |row: usize| {
         let id = text("article_id", row);
         let (split, index) = id.split_once('/').unwrap();
-        let what = format!("{} {} {}", counts.value(row), text("event_date", row), text("tongue", row));
+        let columns = ["word_count", "event_date", "publish_date", "tongue", "content"];
+        let what = columns.map(|name| text(name, row)).join(" ");
         ((split.to_owned(), index.parse().unwrap()), what)
     };
     (0..batch.num_rows()).map(row).collect()
 }
 
-fn reject_rows(seed: u64, batch: &RecordBatch) -> Rows {
+/// The rows of a rejects file.
+pub(crate) fn reject_rows(seed: u64, key: &str, bytes: &Bytes) -> Rows {
+    batches(key, bytes).iter().flat_map(|batch| reject_rows_of(seed, batch)).collect()
+}
+
+fn reject_rows_of(seed: u64, batch: &RecordBatch) -> Rows {
     let text = |name: &str, row: usize| batch.column_by_name(name).unwrap().as_string::<i32>().value(row).to_owned();
     let raw = batch.column_by_name("raw").unwrap().as_binary::<i32>();
     let row = |row: usize| {
@@ -133,7 +260,7 @@ fn reject_rows(seed: u64, batch: &RecordBatch) -> Rows {
 }
 
 /// The averages of the log must be those of the lake's records up to the committed positions.
-fn averages(seed: u64, commits: &[Value], positions: &BTreeMap<String, u64>, kept: &[&str]) {
+fn averages(seed: u64, commits: &[Value], kept: &[&str]) {
     let mut log: BTreeMap<String, (String, i64)> = BTreeMap::new();
     for pair in commits.iter().filter_map(|commit| commit["averages"].as_array()).flatten() {
         let (id, total) = (&pair[0], &pair[1]);
@@ -146,9 +273,9 @@ fn averages(seed: u64, commits: &[Value], positions: &BTreeMap<String, u64>, kep
         log.insert(key, (total["sum"].as_str().unwrap().to_owned(), total["count"].as_i64().unwrap()));
     }
     let mut counted: BTreeMap<String, (u64, i64)> = BTreeMap::new();
-    for (split, &until) in positions {
+    for (split, until) in positions(commits) {
         for index in 0..until {
-            let Fate::Row { words, at, tongue } = lakeside::fate(seed, split, index) else { continue };
+            let Fate::Row { words, at, tongue } = lakeside::fate(seed, &split, index) else { continue };
             let buckets = buckets(at, tongue.unwrap_or("-")).into_iter();
             for bucket in buckets.filter(|bucket| kept.contains(&bucket.split(' ').next().unwrap())) {
                 let total = counted.entry(bucket).or_default();

@@ -20,7 +20,7 @@ const MADE: [Operation; 10] = [
 ];
 
 /// What has to happen in 400 worlds.
-const EXPECTED: [&str; 33] = [
+const EXPECTED: [&str; 50] = [
     "1 worker",
     "2 workers",
     "3 workers",
@@ -54,6 +54,23 @@ const EXPECTED: [&str; 33] = [
     "definition: another partition",
     "lists beside a commit",
     "mark of a clean end found",
+    "definition: a sink more",
+    "ended: refused",
+    "hint lost or stale",
+    "last commits lost",
+    "first commits lost",
+    "commit cut",
+    "snapshot lost",
+    "log put back",
+    "log rolled back",
+    "visible file removed",
+    "source edited",
+    "source expired",
+    "loss accepted",
+    "more partitions than open files",
+    "neighbour begins",
+    "neighbour killed",
+    "neighbour ended",
 ];
 
 #[derive(Clone, Debug, Default)]
@@ -80,7 +97,8 @@ impl Story {
     pub(crate) fn never(&self) -> Vec<String> {
         let faults = self.faults.never(&MADE).into_iter().map(|(operation, kind)| format!("{operation:?} {kind:?}"));
         let events = EXPECTED.iter().filter(|event| !self.events.contains_key(**event)).map(|event| event.to_string());
-        faults.chain(events).collect()
+        let refused = self.faults.never_refused(&MADE).into_iter().map(|operation| format!("{operation:?} Refused"));
+        faults.chain(refused).chain(events).collect()
     }
 }
 

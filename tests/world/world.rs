@@ -9,10 +9,12 @@ use millstream::clock::Clock;
 use millstream::connector::memory::source::{Lake, MemorySource};
 use millstream::connector::memory::{Call, Chance, Fate, Faults, MemoryStore, Unreliable, When};
 use millstream::connector::store::Upload;
-use millstream::connector::{Bounds, Source, SourceError, Store};
+use millstream::connector::{Bounds, Source, SourceError, Store, StoreError};
 use millstream::exit::Fatal;
 use millstream::log::{Places, verify};
 use millstream::run::{Options, Sources};
+use millstream::stages::Stages;
+use millstream_operators::protocol::Place;
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
 use serde_json::Value;
@@ -20,38 +22,41 @@ use tokio::runtime::{Builder, Runtime};
 use tokio_util::sync::CancellationToken;
 use xxhash_rust::xxh3::xxh3_64_with_seed;
 
+use crate::below::Below;
 use crate::drawn::{self, Destiny, Variant};
 use crate::flaky::Flaky;
 use crate::lakeside;
 use crate::life::{Life, News};
-use crate::oracle;
+use crate::oracle::{self, Facts, Objects, Rows};
 use crate::story::Story;
 
 /// Moments after which a world that is not through is stuck.
-const PATIENCE: u32 = 30_000;
+pub(crate) const PATIENCE: u32 = 30_000;
 /// The longest that a call is slow or late.
 const LONGEST: Duration = Duration::from_secs(3);
 
 pub(crate) struct World {
-    seed: u64,
-    rng: StdRng,
-    rt: Runtime,
-    lake: Arc<Lake>,
-    data: MemoryStore,
-    rejects: MemoryStore,
+    pub(crate) seed: u64,
+    pub(crate) rng: StdRng,
+    pub(crate) rt: Runtime,
+    pub(crate) lake: Arc<Lake>,
+    pub(crate) data: MemoryStore,
+    pub(crate) rejects: MemoryStore,
+    /// Of the second sink, where a definition has one.
+    pub(crate) wordy: MemoryStore,
     /// The definitions that lives may have, and the newest one that claimed the log.
-    variants: Vec<Variant>,
-    claimed: usize,
+    pub(crate) variants: Vec<Variant>,
+    pub(crate) claimed: usize,
     /// The definition that the file has now.
     edited: usize,
     faults: Arc<Faults>,
     /// Once set, nothing goes wrong any more.
     calm: Arc<AtomicBool>,
     /// Of the virtual clock, in microseconds.
-    now: Arc<AtomicI64>,
+    pub(crate) now: Arc<AtomicI64>,
     trace: Arc<AtomicU64>,
     away: Arc<AtomicU64>,
-    lives: Vec<Life>,
+    pub(crate) lives: Vec<Life>,
     born: u64,
     /// What of each split was there when a bounded life began.
     seen: BTreeMap<u64, BTreeMap<String, u64>>,
@@ -59,11 +64,28 @@ pub(crate) struct World {
     ruled: bool,
     /// Uploads that no commit names, found between lives: the next start is to abort them.
     stale: BTreeSet<String>,
-    story: Story,
+    pub(crate) story: Story,
+    /// Starts between lives.
+    pub(crate) calm_starts: u64,
+    /// Rows whose loss was accepted, by the path of their file.
+    pub(crate) lost: BTreeMap<String, Rows>,
+    /// Another pipeline below ours.
+    pub(crate) neighbour: Option<Life>,
+    pub(crate) their_lake: Arc<Lake>,
+    their_stages: Stages,
+    their_starts: u64,
+    /// Whether stores refuse calls for good now and then.
+    refusing: bool,
 }
 
 fn mix(trace: &AtomicU64, what: &str) {
     trace.store(xxh3_64_with_seed(what.as_bytes(), trace.load(Ordering::Relaxed)), Ordering::Relaxed);
+}
+
+/// All places that some definition has: the first sink has two names.
+fn places(data: Arc<dyn Store>, rejects: Arc<dyn Store>, wordy: Arc<dyn Store>) -> Places {
+    let sinks = [(Place::data(), data.clone()), (Place::sink("all"), data.clone()), (Place::sink("wordy"), wordy)];
+    Places::new(data, sinks.into_iter().chain([(Place::rejects(), rejects)]).collect())
 }
 
 impl World {
@@ -71,7 +93,9 @@ impl World {
         let mut rng = StdRng::seed_from_u64(seed);
         let rt = Builder::new_current_thread().enable_time().start_paused(true).build().unwrap();
         let calm = Arc::new(AtomicBool::new(false));
-        let chance = Chance::each(rng.random_range(0..12), LONGEST);
+        let refusing = rng.random_range(0..5) == 0;
+        let refused = if refusing { 3 } else { 0 };
+        let chance = Chance { refused, ..Chance::each(rng.random_range(0..12), LONGEST) };
         let drawing = (Mutex::new(StdRng::seed_from_u64(seed ^ 1)), calm.clone());
         let fate = move |_: &Call<'_>| match drawing.1.load(Ordering::Relaxed) {
             true => Fate::Works,
@@ -86,6 +110,7 @@ impl World {
             edited: 0,
             data: MemoryStore::new("data").with_min_part(min_part),
             rejects: MemoryStore::new("rejects").with_min_part(min_part),
+            wordy: MemoryStore::new("wordy").with_min_part(min_part),
             faults: Arc::new(Faults::new(fate)),
             calm,
             now: Arc::new(AtomicI64::new(1_700_000_000_000_000)),
@@ -97,9 +122,56 @@ impl World {
             ruled: rng.random_range(0..4) == 0,
             stale: BTreeSet::new(),
             story: Story::default(),
+            calm_starts: 0,
+            lost: BTreeMap::new(),
+            neighbour: None,
+            their_lake: Lake::new(lakeside::neighbours_seed(seed), lakeside::make),
+            their_stages: drawn::neighbour(),
+            their_starts: 0,
+            refusing,
             rng,
             rt,
         }
+    }
+
+    /// The stores as nobody but the test sees them.
+    pub(crate) fn places(&self) -> Places {
+        let [data, rejects, wordy] = [&self.data, &self.rejects, &self.wordy].map(|store| Arc::new(store.clone()) as _);
+        places(data, rejects, wordy)
+    }
+
+    /// Of the objects below our prefix those that are not the neighbour's.
+    pub(crate) fn ours(&self, objects: &Objects) -> Objects {
+        let ours = objects.iter().filter(|(key, _)| !key.starts_with("below/"));
+        ours.map(|(key, bytes)| (key.clone(), bytes.clone())).collect()
+    }
+
+    /// The id of our log, once there is one.
+    fn log_id(&self) -> Option<String> {
+        let first = self.data.objects().get(".millstream/commits/1.json").cloned()?;
+        let first: Value = serde_json::from_slice(&first).unwrap();
+        Some(first["log"].as_str().unwrap().to_owned())
+    }
+
+    /// A life of the pipeline below ours. Nothing goes wrong with its calls.
+    pub(crate) fn neighbours_life(&mut self) -> Life {
+        self.their_starts += 1;
+        let now = self.now.clone();
+        let clock = Clock::new(move || now.load(Ordering::Relaxed));
+        let below = Below { inner: self.data.clone(), prefix: "below/" };
+        let data = Arc::new(Unreliable::new(Arc::new(below), Arc::new(Faults::none())));
+        let rejects = Arc::new(data.beside(Arc::new(self.rejects.clone())));
+        let source: Arc<dyn Source> =
+            Arc::new(MemorySource::new(self.their_lake.clone(), Bounds::UntilEnd, 3, clock.as_source()));
+        let same = source.clone();
+        let sources: Sources = Arc::new(move |_| Box::pin(futures::future::ready(Ok(same.clone()))));
+        let writer = format!("neighbour-{}", self.their_starts);
+        let (on_commit, stop) = (Arc::new(|_: &_| {}), CancellationToken::new());
+        let (accept, take_over) = Default::default();
+        let bounds = Bounds::UntilEnd;
+        let options = Options { workers: 1, bounds, clock, writer, on_commit, accept, take_over, sources, stop };
+        let places = (Places::single(data.clone(), rejects), data);
+        Life::start(&self.rt, &self.their_stages, 0, options, places, source, Destiny::Bounded)
     }
 
     /// Lives it through, to the last record.
@@ -113,14 +185,19 @@ impl World {
             self.birth(destiny);
             self.until_next();
             self.moves(3);
+            self.incident();
+            if self.rng.random_range(0..4) == 0 {
+                self.neighbour_begins();
+            }
         }
         self.last_life();
+        self.neighbour_ends();
         self.all_is_there();
         self.story.faults = self.faults.counters();
         self.story
             .events
             .extend([("source away".to_owned(), self.away.load(Ordering::Relaxed))].into_iter().filter(|e| e.1 > 0));
-        for (key, bytes) in self.data.objects().into_iter().chain(self.rejects.objects()) {
+        for (key, bytes) in self.data.objects().into_iter().chain(self.rejects.objects()).chain(self.wordy.objects()) {
             mix(&self.trace, &format!("{key} {:?}", xxh3_64_with_seed(&bytes, 0)));
         }
         self.story.trace = self.trace.load(Ordering::Relaxed);
@@ -168,7 +245,8 @@ impl World {
         };
         let data = Arc::new(Unreliable::new(Arc::new(self.data.clone()), self.faults.clone()).with_halt(halt));
         let rejects = Arc::new(data.beside(Arc::new(self.rejects.clone())));
-        (Places::single(data.clone(), rejects), data)
+        let wordy = Arc::new(data.beside(Arc::new(self.wordy.clone())));
+        (places(data.clone(), rejects, wordy), data)
     }
 
     /// Goes on until it is time for the next life.
@@ -260,15 +338,13 @@ impl World {
         while !self.lives.last().unwrap().is_over() {
             self.moment();
         }
-        for store in [&self.data, &self.rejects] {
-            let left = self.rt.block_on(store.uploads("")).unwrap();
-            assert!(left.is_empty(), "uploads are left under way: {left:?}");
-        }
+        let left: Vec<Upload> = self.uploads().map(|(_, upload)| upload).collect();
+        assert!(left.is_empty(), "uploads are left under way: {left:?}");
         self.check(true);
     }
 
     /// One thing happens, somewhere.
-    fn moment(&mut self) {
+    pub(crate) fn moment(&mut self) {
         match self.rng.random_range(0..100) {
             0..60 => self.turn(),
             60..85 => self.run_tasks(),
@@ -286,6 +362,26 @@ impl World {
                 let news = self.lives[index].look(&self.rt);
                 self.hear(index, news);
             }
+        }
+        self.neighbours_moment();
+    }
+
+    fn neighbours_moment(&mut self) {
+        let Some(life) = &mut self.neighbour else { return };
+        if life.is_over() {
+            return;
+        }
+        let dies = !self.calm.load(Ordering::Relaxed) && self.rng.random_range(0..300) == 0;
+        if dies {
+            life.process.kill();
+        } else if self.rng.random() {
+            life.turn(&mut self.rng);
+        }
+        match life.look(&self.rt) {
+            News::Failed { fatal, .. } => panic!("the neighbour ended with: {fatal}"),
+            News::Killed { .. } => self.story.happened("neighbour killed"),
+            News::Clean { .. } => self.story.happened("neighbour ended"),
+            News::Nothing | News::AtWork { .. } => {}
         }
     }
 
@@ -307,7 +403,7 @@ impl World {
         });
     }
 
-    fn pass(&mut self, time: Duration) {
+    pub(crate) fn pass(&mut self, time: Duration) {
         self.now.fetch_add(time.as_micros() as i64, Ordering::Relaxed);
         self.rt.block_on(tokio::time::advance(time));
         mix(&self.trace, &format!("{time:?}"));
@@ -393,6 +489,7 @@ impl World {
             Fatal::Store(error) if starting && error.can_retry() => {
                 self.story.happened("ended: store away at the start")
             }
+            Fatal::Store(StoreError::Refused { .. }) if self.refusing => self.story.happened("ended: refused"),
             Fatal::Source(SourceError::Unavailable { .. }) if starting => {
                 self.story.happened("ended: source away at the start");
             }
@@ -402,14 +499,32 @@ impl World {
     }
 
     /// The one predicate and the oracle. `published`: all that is committed must be visible.
-    fn check(&mut self, published: bool) {
-        let (data, rejects) = (self.data.objects(), self.rejects.objects());
+    pub(crate) fn check(&mut self, published: bool) {
+        let data = self.ours(&self.data.objects());
+        let Some(id) = self.log_id() else { return };
+        let rejects = self.rejects.objects().into_iter().filter(|(key, _)| key.contains(&id)).collect();
         let Variant { stages, averages, .. } = &self.variants[self.claimed];
-        oracle::check(self.seed, &data, &rejects, published.then_some(averages));
+        // An average that is counted anew from the files lacks what is lost.
+        let averages = if self.lost.is_empty() { averages } else { &averages[..1] };
+        let files = data.keys().filter(|key| key.ends_with(".parquet")).count();
+        let facts = Facts {
+            seed: self.seed,
+            data,
+            rejects,
+            wordy: self.wordy.objects(),
+            lost: &self.lost,
+            published: published.then_some(averages),
+        };
+        oracle::check(&facts);
         if published {
-            let places = Places::single(Arc::new(self.data.clone()), Arc::new(self.rejects.clone()));
-            let report = self.rt.block_on(verify::verify(&places, stages, |_| {})).unwrap();
+            let report = self.rt.block_on(verify::verify(&self.places(), stages, |_| {})).unwrap();
             assert_eq!(report.problems, Vec::<String>::new());
+            let wordy = facts.wordy.keys().filter(|key| key.ends_with(".parquet")).count();
+            assert_eq!(report.files, (files + wordy) as u64, "files that verify counts");
+        }
+        let most = oracle::most_files_of_a_worker(&facts.data);
+        if most > 16 {
+            self.story.happened("more partitions than open files");
         }
     }
 
@@ -434,12 +549,16 @@ impl World {
         }
     }
 
-    /// Every upload under way, and the field of a commit that would name it.
-    fn uploads(&self) -> impl Iterator<Item = (&'static str, Upload)> + use<> {
-        let of = |store: &MemoryStore| self.rt.block_on(store.uploads("")).unwrap();
-        let (data, rejects) = (of(&self.data), of(&self.rejects));
-        let data = data.into_iter().map(|upload| ("files", upload));
-        data.chain(rejects.into_iter().map(|upload| ("rejects", upload)))
+    /// Every upload of ours under way, with its store.
+    pub(crate) fn uploads(&self) -> impl Iterator<Item = (MemoryStore, Upload)> + use<> {
+        let id = self.log_id().unwrap_or_default();
+        let of = |store: &MemoryStore| {
+            let uploads = self.rt.block_on(store.uploads("")).unwrap().into_iter();
+            let ours = uploads.filter(|upload| !upload.key.starts_with("below/") && upload.key.contains(&id));
+            ours.map(|upload| (store.clone(), upload)).collect::<Vec<_>>()
+        };
+        let all = [of(&self.data), of(&self.rejects), of(&self.wordy)];
+        all.into_iter().flatten()
     }
 
     /// A rule of the store may take away uploads that are committed and not yet complete.
@@ -448,12 +567,15 @@ impl World {
             return;
         }
         let log = oracle::commits(&self.data.objects());
-        for (field, upload) in self.uploads() {
-            let named = |file: &Value| file["upload"] == upload.id;
-            if !log.iter().filter_map(|commit| commit[field].as_array()).flatten().any(named) {
+        for (store, upload) in self.uploads() {
+            let named = |file: &Value| file["upload"] == upload.id && file["path"] == *upload.key;
+            let lists = |commit: &Value| {
+                let of = |field: &str| commit[field].as_array().cloned().unwrap_or_default();
+                [of("files"), of("rejects")].concat()
+            };
+            if !log.iter().flat_map(lists).any(|file| named(&file)) {
                 self.stale.insert(upload.id);
             } else if self.rng.random() {
-                let store = if field == "files" { &self.data } else { &self.rejects };
                 self.rt.block_on(store.abort(&upload)).unwrap();
                 self.story.happened("upload vanished");
             }

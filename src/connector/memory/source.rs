@@ -31,6 +31,8 @@ pub struct Lake {
 #[derive(Default)]
 struct State {
     splits: BTreeMap<Split, Known>,
+    /// Records that somebody has changed since they were made.
+    edited: BTreeMap<(Split, u64), Bytes>,
     complete: bool,
 }
 
@@ -87,6 +89,23 @@ impl Lake {
         self.on(name, |known| known.trimmed = known.trimmed.max(index.min(known.arrived)));
     }
 
+    /// What was lost to retention is there after all.
+    pub fn untrim(&self, name: &str) {
+        self.on(name, |known| known.trimmed = 0);
+    }
+
+    /// Somebody changes a record.
+    pub fn edit(&self, name: &str, index: u64, bytes: Bytes) {
+        self.change(|state| {
+            state.edited.insert((name.into(), index), bytes);
+        });
+    }
+
+    /// All records are again what they were.
+    pub fn undo_edits(&self) {
+        self.change(|state| state.edited.clear());
+    }
+
     /// No further split will appear.
     pub fn complete(&self) {
         self.change(|state| state.complete = true);
@@ -99,7 +118,8 @@ impl Lake {
 
     /// Record `index` of a split, for the oracle.
     pub fn record(&self, name: &str, index: u64) -> Bytes {
-        (self.make)(self.seed, name, index)
+        let edited = self.state().edited.get(&(Split::from(name), index)).cloned();
+        edited.unwrap_or_else(|| (self.make)(self.seed, name, index))
     }
 
     fn on(&self, name: &str, change: impl FnOnce(&mut Known)) {
