@@ -184,15 +184,18 @@ impl World {
         self.refused(&before, "commit cut", true);
     }
 
-    /// Snapshots are lost, all of them or the one that the last commit names: then a start reads the commits behind them.
+    /// Snapshots are lost, all of them or the one that the last commit names: a start reads the commits instead, and `verify`
+    /// misses the snapshot until it is back.
     fn snapshot_is_lost(&mut self, last: u64) {
-        let objects = self.data.objects();
-        let log = oracle::commits(&objects);
+        let before = self.data.objects();
+        let log = oracle::commits(&before);
         let Some(named) = log[last as usize - 1]["snapshot"]["key"].as_str() else { return };
         let all = self.rng.random::<bool>();
-        for key in objects.keys().filter(|key| *key == named || (all && key.starts_with(".millstream/snapshots/"))) {
-            self.delete(&self.data.clone(), key);
-        }
+        let lost = |key: &&String| *key == named || (all && key.starts_with(".millstream/snapshots/"));
+        let lost: Vec<String> = before.keys().filter(lost).cloned().collect();
+        lost.iter().for_each(|key| self.delete(&self.data.clone(), key));
+        self.calm_start().unwrap_or_else(|fatal| panic!("a lost snapshot held a start up: {fatal}"));
+        lost.iter().for_each(|key| self.put(&self.data.clone(), key, before[key].clone()));
         self.story.happened("snapshot lost");
         self.goes_on();
     }
