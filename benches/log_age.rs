@@ -170,9 +170,9 @@ async fn commit(server: &Server) -> bool {
                 let positions: BTreeMap<_, _> = (0..splits)
                     .map(|split| (format!("shardId-{split:012}").into(), progress(split + number)))
                     .collect();
-                let commit = Commit { commit: number, epoch: number, positions, ..State::default().next() };
+                let mut commit = Commit { commit: number, epoch: number, positions, ..State::default().next() };
                 let begun = Instant::now();
-                let appended = body::lay(&*store, &commit, body::LARGE).await.unwrap();
+                let appended = body::lay(&*store, &mut commit, body::LARGE).await.unwrap();
                 append(&*store, appended.as_ref().unwrap_or(&commit)).await.unwrap();
                 begun.elapsed().as_secs_f64() * 1e3
             }

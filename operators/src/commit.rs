@@ -19,6 +19,7 @@ use timely::dataflow::operators::generic::operator::Operator;
 use crate::ingest::Progress;
 use crate::port::Port;
 use crate::position::Split;
+use crate::protocol::averages::AverageTotals;
 use crate::protocol::commit::{AverageId, FileRecord, SplitProgress, Total};
 use crate::protocol::equation::{Announced, Counted, Counts, Epoch};
 use crate::protocol::place::Place;
@@ -57,7 +58,7 @@ pub struct Draft {
     pub rejects: Vec<FileRecord>,
     pub positions: BTreeMap<Split, SplitProgress>,
     pub counts: Counts,
-    pub averages: Vec<(AverageId, Total)>,
+    pub averages: AverageTotals,
 }
 
 /// What this operator asks of the outside.
@@ -83,7 +84,7 @@ impl Draft {
             Item::Staged(Staged { place: _, file }) => self.files.push(file),
             Item::Counted(counted) => self.counts.add(counted),
             Item::Progress(progress) => self.add_progress(progress),
-            Item::Average(id, total) => self.averages.push((id, total)),
+            Item::Average(id, total) => self.averages.insert(&id, &total),
         }
     }
 
@@ -119,7 +120,6 @@ impl Draft {
     fn in_order(mut self) -> Self {
         self.files.sort_by(|a, b| (&a.sink, &a.path).cmp(&(&b.sink, &b.path)));
         self.rejects.sort_by(|a, b| a.path.cmp(&b.path));
-        self.averages.sort_by(|a, b| a.0.cmp(&b.0));
         self.counts = self.counts.without_zeros();
         self
     }

@@ -43,7 +43,7 @@ pub async fn backfill(
         totals = recount(stages, places, state.commit, &names).await?;
         tracing::info!(?names, "averages are new or changed: what is committed was counted for them");
     }
-    let commit = Commit {
+    let mut commit = Commit {
         version: env!("CARGO_PKG_VERSION").to_owned(),
         writer: who.writer.clone(),
         at: clock.text(),
@@ -52,7 +52,7 @@ pub async fn backfill(
         averages: totals.into_iter().collect(),
         ..state.next()
     };
-    let appended = lay(&*places.log, &commit, LARGE).await?;
+    let appended = lay(&*places.log, &mut commit, LARGE).await?;
     let bytes = match append(&*places.log, appended.as_ref().unwrap_or(&commit)).await? {
         Appended::Ours(bytes) => bytes + appended.and_then(|commit| commit.body).map_or(0, |body| body.bytes),
         Appended::Theirs(theirs) => {

@@ -14,16 +14,20 @@ use crate::log::objects::{body_key, crc, get, pack_json, put, unpack_json};
 pub const LARGE: usize = 128 << 10;
 
 /// Writes the lists of a commit beside it if they are large; the commit to append then. `None`: it is appended as it is.
-pub async fn lay(store: &dyn Store, commit: &Commit, large: usize) -> Result<Option<Commit>, Fatal> {
+///
+/// The lists are taken out for a moment and never copied.
+pub async fn lay(store: &dyn Store, commit: &mut Commit, large: usize) -> Result<Option<Commit>, Fatal> {
     if weight(commit) < large {
         return Ok(None);
     }
-    let mut commit = commit.clone();
-    let bytes = pack_json(&commit.take_body())?;
+    let lists = commit.take_body();
+    let (packed, mut without) = (pack_json(&lists), commit.clone());
+    commit.put_body(lists);
+    let bytes = packed?;
     let body = BodyRef { key: body_key(commit.commit, commit.generation), bytes: bytes.len() as u64, crc: crc(&bytes) };
     put(store, &body.key, bytes).await?;
-    commit.body = Some(body);
-    Ok(Some(commit))
+    without.body = Some(body);
+    Ok(Some(without))
 }
 
 /// About how many bytes the lists of a commit come to.

@@ -14,7 +14,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use millstream_operators::commit::{CommitRequest, Draft, Sealed};
-use millstream_operators::protocol::{Commit, FileRecord, Place, SnapshotRef, State, coverage, recover};
+use millstream_operators::protocol::{AverageTotals, Commit, FileRecord, Place, SnapshotRef, State, coverage, recover};
 use tokio::task::JoinSet;
 
 use crate::bridge::{TokioEnd, Trouble};
@@ -135,18 +135,21 @@ impl Committer {
     async fn commit(&mut self, draft: Draft) -> Result<(), Fatal> {
         let store = self.around.places.log.clone();
         let epoch = draft.epoch;
-        let commit = self.make(draft);
-        let appended = body::lay(&*store, &commit, self.around.worth.body).await?;
+        let mut commit = self.make(draft);
+        let appended = body::lay(&*store, &mut commit, self.around.worth.body).await?;
         let bytes = match append(&*store, appended.as_ref().unwrap_or(&commit)).await? {
             Appended::Ours(bytes) => bytes + appended.and_then(|commit| commit.body).map_or(0, |body| body.bytes),
             Appended::Theirs(theirs) => return Err(self.fenced(&theirs)),
         };
-        self.log.positions.clear();
-        self.log.averages.clear();
+        // Of the state only what the next commit needs is kept here.
+        let averages = std::mem::take(&mut commit.averages);
         self.log.apply(&commit, bytes).map_err(|broken| Fatal::Log(broken.to_string()))?;
+        self.log.positions.clear();
+        commit.averages = averages;
         (self.around.on_commit)(&commit);
         self.hint();
         self.acknowledge(&commit).await;
+        commit.averages = AverageTotals::default();
         self.publish(commit, epoch);
         Ok(())
     }

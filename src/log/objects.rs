@@ -12,12 +12,13 @@
 //! ```
 //! What must stay true: an object that a commit or a fold names is whole before that name is written.
 
-use std::io::Read;
+use std::io::{BufWriter, Read, Write};
 
 use bytes::Bytes;
 use crc_fast::{CrcAlgorithm, checksum};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
+use zstd::stream::write::Encoder;
 
 use crate::connector::{Store, StoreError};
 use crate::exit::Fatal;
@@ -69,6 +70,8 @@ pub fn fold_key(fold: u64) -> String {
 const ZSTD: [u8; 4] = [0x28, 0xb5, 0x2f, 0xfd];
 /// Fast enough not to matter, and within a tenth of what higher levels reach on lists like ours.
 const LEVEL: i32 = 6;
+/// Bytes of JSON packed at a time.
+const BUFFER: usize = 64 << 10;
 
 /// The CRC-64/NVME of bytes, as commits write it.
 pub fn crc(bytes: &[u8]) -> String {
@@ -81,10 +84,15 @@ pub fn pack(bytes: &[u8]) -> Result<Bytes, Fatal> {
     packed.map(Bytes::from).map_err(|error| Fatal::Log(format!("an object of the log cannot be compressed: {error}")))
 }
 
-/// A thing as packed JSON.
+/// A thing as packed JSON. The JSON is packed as it is written: it may be a hundred times as long.
 pub fn pack_json(thing: &impl Serialize) -> Result<Bytes, Fatal> {
-    let bytes = serde_json::to_vec(thing);
-    pack(&bytes.map_err(|error| Fatal::Log(format!("an object of the log has no JSON form: {error}")))?)
+    let failed = |error: &dyn std::fmt::Display| Fatal::Log(format!("an object of the log cannot be written: {error}"));
+    let mut packing = Encoder::new(Vec::new(), LEVEL).map_err(|error| failed(&error))?;
+    let mut buffered = BufWriter::with_capacity(BUFFER, &mut packing);
+    serde_json::to_writer(&mut buffered, thing).map_err(|error| failed(&error))?;
+    buffered.flush().map_err(|error| failed(&error))?;
+    drop(buffered);
+    packing.finish().map(Bytes::from).map_err(|error| failed(&error))
 }
 
 /// Unpacks bytes; those that are not packed stay as they are.

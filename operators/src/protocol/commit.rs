@@ -15,6 +15,7 @@ use thiserror::Error;
 
 use crate::digest::RecordDigest;
 use crate::position::{Position, Split};
+use crate::protocol::averages::AverageTotals;
 use crate::protocol::coverage::Coverage;
 use crate::protocol::equation::Counts;
 use crate::protocol::naming::LogId;
@@ -102,8 +103,8 @@ pub struct Commit {
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub kept: BTreeMap<String, String>,
     /// The new totals of the averages that changed.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub averages: Vec<(AverageId, Total)>,
+    #[serde(default, skip_serializing_if = "AverageTotals::is_empty")]
+    pub averages: AverageTotals,
 }
 
 /// A file that a commit makes part of the data.
@@ -201,8 +202,8 @@ pub struct Body {
     pub positions: BTreeMap<Split, SplitProgress>,
     #[serde(default, skip_serializing_if = "Counts::is_empty")]
     pub counts: Counts,
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub averages: Vec<(AverageId, Total)>,
+    #[serde(default, skip_serializing_if = "AverageTotals::is_empty")]
+    pub averages: AverageTotals,
 }
 
 /// A snapshot object: what the log adds up to at a commit.

@@ -189,8 +189,8 @@ impl State {
                 self.averages.remove_average(name);
             }
         }
-        for (id, total) in &commit.averages {
-            self.averages.insert(id, total);
+        for (id, total) in commit.averages.iter() {
+            self.averages.insert(&id, &total);
         }
         for (name, definition) in &self.kept {
             if let (Some(keep), _) = keep::read(definition) {
