@@ -272,6 +272,6 @@ fn commit_port(scope: Scope<'_, u64>, plan: &Arc<Plan>, address: Vec<usize>) -> 
     }
     let activator = scope.worker().sync_activator_for(address);
     boxed(activator, REPLIES_WAITING, &plan.tokio, |end| {
-        committer::run(plan.committing.clone(), plan.state.clone(), end)
+        committer::run(plan.committing.clone(), plan.state.head(), end)
     })
 }

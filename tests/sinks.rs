@@ -5,6 +5,7 @@
 //! written again with the rows of another sink.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+#![expect(clippy::disallowed_methods, reason = "it kills processes after a while, and waits for them")]
 
 #[path = "cli/folder.rs"]
 mod folder;
@@ -13,6 +14,9 @@ mod folder;
 mod lake;
 
 use std::fs;
+use std::process::{Command, Stdio};
+use std::thread::sleep;
+use std::time::Duration;
 
 use serde_json::{Value, json};
 
@@ -266,4 +270,44 @@ fn a_condition_that_cannot_be_told_is_a_reject() {
     let rejects = rows(&folder.path("out-rejects"));
     let of_type = rejects.iter().filter(|row| row["reason"] == "type").collect::<Vec<_>>();
     assert!(of_type.len() == 2 && of_type[0]["message"].contains("sink long"), "{rejects:?}");
+}
+
+/// Starts with one and two processes, and with other numbers of workers, each killed somewhere on its way. When a supervisor
+/// is killed its processes go on for a while, so the next start meets rivals.
+#[test]
+fn every_sink_is_whole_after_kills() {
+    let folder = three();
+    folder.ok("populate files --count 3000 --splits 3 made");
+    folder.change("pipeline.toml", "path = \"in\"", "path = \"made\"");
+    folder.change("pipeline.toml", "interval = \"100ms\"", "interval = \"100ms\"\nmax_bytes = \"200KiB\"");
+    folder.change("pipeline.toml", "where = \"word_count >= 3\"", "where = \"word_count >= 400\"");
+    for round in 0..20_u64 {
+        let line = ["-w 1", "-w 3", "-w 1 -n 2", "-w 2"][round as usize % 4];
+        let mut start = Command::new(env!("CARGO_BIN_EXE_millstream"));
+        start.args(["run", "pipeline.toml", "--until-end"]).args(line.split(' ')).current_dir(folder.path(""));
+        let mut start = start.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+        sleep(Duration::from_millis(40 + round * 173 % 700));
+        // One that has ended is not there to be killed.
+        let _ = start.kill();
+        start.wait().unwrap();
+    }
+    folder.run();
+    folder.verified();
+    let all = rows(&folder.path("out"));
+    let (mut ids, mut long) = (column(&all, "article_id"), Vec::new());
+    ids.sort();
+    ids.dedup();
+    assert_eq!((ids.len(), all.len()), (3000, 3000));
+    long.extend(
+        all.iter().filter(|row| row["word_count"].parse::<u64>().unwrap() >= 400).map(|row| row["article_id"].clone()),
+    );
+    long.sort();
+    assert_eq!(self::ids(&folder, "long"), long);
+    assert!(long.len() > 100, "{} of them are long", long.len());
+    assert_eq!(self::ids(&folder, "dated").len(), 3000);
+    let epochs = folder.json("epochs pipeline.toml");
+    let told = |sink: &str| -> u64 {
+        epochs.as_array().unwrap().iter().map(|epoch| epoch["sinks"][sink].as_u64().unwrap()).sum()
+    };
+    assert_eq!((told("all"), told("long")), (3000, long.len() as u64));
 }

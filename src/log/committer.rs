@@ -16,6 +16,7 @@ use std::time::Duration;
 use millstream_operators::commit::{CommitRequest, Draft, Sealed};
 use millstream_operators::protocol::{AverageTotals, Commit, FileRecord, Place, SnapshotRef, State, coverage, recover};
 use tokio::task::JoinSet;
+use tokio::time::timeout;
 
 use crate::bridge::{TokioEnd, Trouble};
 use crate::clock::Clock;
@@ -28,6 +29,8 @@ use crate::log::{Places, body, owner, publish, read, snapshot};
 
 /// Commits that may wait for their files to appear before the next one is made.
 const UNPUBLISHED: usize = 4;
+/// How long a source may take to hear of a commit.
+const ACKNOWLEDGE: Duration = Duration::from_secs(5);
 /// How long to sit with nothing to commit before looking whether we are fenced out.
 const IDLE_LOOK: Duration = Duration::from_secs(20);
 
@@ -84,9 +87,10 @@ struct Committer {
     tasks: JoinSet<Came>,
 }
 
-/// Runs until the operator is gone. `state` is the claimed log, everything before it published.
+/// Runs until the operator is gone. `state` is the claimed log, everything before it published; its positions and averages are
+/// not needed.
 pub async fn run(around: Committing, state: State, mut end: TokioEnd<CommitRequest, Sealed>) {
-    let log = State { positions: Default::default(), averages: Default::default(), ..state };
+    let log = state.head();
     let trouble = around.trouble.clone();
     let (store, who, clock) = (around.places.log.clone(), around.who.clone(), around.clock.clone());
     let (generation, hinted) = (log.generation, log.commit);
@@ -148,7 +152,7 @@ impl Committer {
         commit.averages = averages;
         (self.around.on_commit)(&commit);
         self.hint();
-        self.acknowledge(&commit).await;
+        acknowledge(&*self.around.source, &commit).await;
         commit.averages = AverageTotals::default();
         self.publish(commit, epoch);
         Ok(())
@@ -188,15 +192,6 @@ impl Committer {
             read::leave_hint(&*store, commit).await;
             Came::Hinted(commit)
         });
-    }
-
-    /// The source may like to know; the log is the truth all the same.
-    async fn acknowledge(&self, commit: &Commit) {
-        let positions: Vec<_> =
-            commit.positions.iter().map(|(split, progress)| (split.clone(), progress.at.clone())).collect();
-        if let Err(error) = self.around.source.acknowledge(&positions).await {
-            tracing::warn!(%error, "the source was not told of commit {}; nothing depends on it", commit.commit);
-        }
     }
 
     fn publish(&mut self, commit: Commit, epoch: u64) {
@@ -296,5 +291,55 @@ impl Committer {
             ours: self.log.generation,
             theirs: theirs.generation,
         }
+    }
+}
+
+/// The source may like to know; the log is the truth all the same. A source that does not answer holds nobody up for long.
+async fn acknowledge(source: &dyn Source, commit: &Commit) {
+    let positions: Vec<_> =
+        commit.positions.iter().map(|(split, progress)| (split.clone(), progress.at.clone())).collect();
+    let why = match timeout(ACKNOWLEDGE, source.acknowledge(&positions)).await {
+        Ok(Ok(())) => return,
+        Ok(Err(error)) => error.to_string(),
+        Err(_) => format!("it did not answer for {} s", ACKNOWLEDGE.as_secs()),
+    };
+    tracing::warn!("the source was not told of commit {} ({why}); nothing depends on it", commit.commit);
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    //! Would catch a pipeline that stands still because a broker does not answer.
+
+    use async_trait::async_trait;
+    use millstream_operators::{Position, Split};
+    use tokio::time::Instant;
+
+    use super::*;
+    use crate::connector::{Discovery, End, Outlet, SourceError, SplitInfo};
+
+    /// Never answers when it is told of a commit.
+    struct Silent;
+
+    #[async_trait]
+    impl Source for Silent {
+        async fn discover(&self) -> Result<Discovery, SourceError> {
+            Ok(Discovery::default())
+        }
+
+        async fn read(&self, _: &SplitInfo, _: Option<Position>, _: &mut dyn Outlet) -> Result<End, SourceError> {
+            Ok(End::Resting)
+        }
+
+        async fn acknowledge(&self, _: &[(Split, Position)]) -> Result<(), SourceError> {
+            std::future::pending().await
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_source_that_does_not_answer_holds_nobody_up() {
+        let began = Instant::now();
+        acknowledge(&Silent, &Commit::default()).await;
+        assert!(began.elapsed() <= ACKNOWLEDGE, "{:?}", began.elapsed());
     }
 }

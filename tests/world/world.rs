@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use millstream::clock::Clock;
 use millstream::connector::memory::source::{Lake, MemorySource};
-use millstream::connector::memory::{Call, Chance, Fate, Faults, MemoryStore, Unreliable, When};
+use millstream::connector::memory::{Call, Chance, Fate, Faults, MemoryStore, Operation, Unreliable, When};
 use millstream::connector::store::Upload;
 use millstream::connector::{Bounds, Source, SourceError, Store, StoreError};
 use millstream::exit::Fatal;
@@ -97,9 +97,17 @@ impl World {
         let refused = if refusing { 3 } else { 0 };
         let chance = Chance { refused, ..Chance::each(rng.random_range(0..12), LONGEST) };
         let drawing = (Mutex::new(StdRng::seed_from_u64(seed ^ 1)), calm.clone());
-        let fate = move |_: &Call<'_>| match drawing.1.load(Ordering::Relaxed) {
-            true => Fate::Works,
-            false => chance.draw(&mut drawing.0.lock().unwrap()),
+        let fate = move |call: &Call<'_>| {
+            if drawing.1.load(Ordering::Relaxed) {
+                return Fate::Works;
+            }
+            let mut rng = drawing.0.lock().unwrap();
+            // These calls are seldom made.
+            let seldom = matches!(call.operation, Operation::Delete | Operation::Abort | Operation::Uploads);
+            if refusing && seldom && rng.random_range(0..6) == 0 {
+                return Fate::Refused;
+            }
+            chance.draw(&mut rng)
         };
         let min_part = [1, 700, 2000][rng.random_range(0..3)];
         World {
@@ -293,7 +301,8 @@ impl World {
             lakeside::ends(&self.lake);
         }
         self.birth(if bounded { Destiny::Bounded } else { Destiny::StoppedAt(u32::MAX) });
-        for _ in 0..PATIENCE {
+        // With little memory and long epochs an epoch may hold a batch alone, and there may be hundreds to read.
+        for _ in 0..8 * PATIENCE {
             self.moment();
             if self.lives.iter().all(Life::is_over) {
                 return;

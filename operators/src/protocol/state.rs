@@ -233,6 +233,29 @@ impl State {
         Ok(())
     }
 
+    /// A copy without what grows with splits and groups: all that the next commit is made of.
+    pub fn head(&self) -> Self {
+        let State { commit, generation, epoch, published, log, pipeline, definition, pins, .. } = self;
+        let State { sinks, former_sinks, snapshot, since_snapshot, kept, .. } = self;
+        State {
+            commit: *commit,
+            generation: *generation,
+            epoch: *epoch,
+            published: *published,
+            log: *log,
+            pipeline: pipeline.clone(),
+            definition: definition.clone(),
+            pins: pins.clone(),
+            sinks: sinks.clone(),
+            former_sinks: former_sinks.clone(),
+            snapshot: snapshot.clone(),
+            since_snapshot: *since_snapshot,
+            kept: kept.clone(),
+            positions: BTreeMap::new(),
+            averages: AverageTotals::default(),
+        }
+    }
+
     /// The claim that a new start makes first. It changes nothing but the generation and, where it is new, the definition.
     pub fn claim(&self, claim: Claim) -> Commit {
         let Claim { writer, version, pipeline, at, log, definition, sinks, averages, pins, forgotten, notes } = claim;
