@@ -75,7 +75,7 @@ pub async fn claim(places: &Places, source: &dyn Source, who: &Claimant, clock: 
     loop {
         let last = read::end(store).await?;
         if last == 0 && !who.accept.contains(&Accept::Sink) {
-            neighbours::check_no_strays(store).await?;
+            neighbours::check_no_strays(store, None).await?;
         }
         let mut state = read::state(store, last).await?;
         who.check_new_sinks(places, &state).await?;
@@ -170,16 +170,14 @@ impl Claimant {
         };
         for (place, path) in self.sinks.iter().filter(|(place, path)| !path.is_empty() && is_new(place)) {
             let store = places.of(place)?;
-            let last = read::end(&**store).await?;
-            if last > 0 {
-                let theirs = read::commit(&**store, last).await?.0.pipeline;
+            if let Some(theirs) = neighbours::log_of(&**store).await? {
                 return Err(Fatal::Usage(format!(
                     "the sink {place} in {path} holds a log of its own, of the pipeline {theirs:?}: choose another path for the \
                      sink, or put the sink first, where the log lies"
                 )));
             }
             if !self.accept.contains(&Accept::Sink) {
-                neighbours::check_no_strays(&**store).await?;
+                neighbours::check_no_strays(&**store, state.log).await?;
             }
         }
         Ok(())

@@ -15,8 +15,16 @@ use crate::retry::patiently;
 /// What lies below a folder of a log's commits.
 const COMMITS: &str = ".millstream/commits/";
 
-/// Refuses a folder without a log of its own that holds files of a log which is gone.
-pub async fn check_no_strays(store: &dyn Store) -> Result<(), Fatal> {
+/// The pipeline whose log lies in a folder, if one does.
+pub async fn log_of(store: &dyn Store) -> Result<Option<String>, Fatal> {
+    let Some(first) = patiently(|| store.list(COMMITS)).await?.into_iter().next() else { return Ok(None) };
+    let commit = get(store, &first.key).await?.and_then(|bytes| Commit::from_bytes(&bytes).ok());
+    Ok(Some(commit.map_or_else(String::new, |commit| commit.pipeline)))
+}
+
+/// Refuses a folder without a log of its own that holds files of a log which is gone. Files of the log `ours` are none: one
+/// that was rolled back may know the sink no more that they were laid down in.
+pub async fn check_no_strays(store: &dyn Store, ours: Option<LogId>) -> Result<(), Fatal> {
     let keys: Vec<String> = patiently(|| store.list("")).await?.into_iter().map(|entry| entry.key).collect();
     let named: Vec<(&str, Option<LogId>)> =
         keys.iter().filter_map(|key| Some((key.as_str(), FileName::parse(key)?.log))).collect();
@@ -24,7 +32,7 @@ pub async fn check_no_strays(store: &dyn Store) -> Result<(), Fatal> {
         return Ok(());
     }
     let logs = logs(store, &keys).await?;
-    let owners: BTreeSet<LogId> = logs.values().flatten().copied().collect();
+    let owners: BTreeSet<LogId> = logs.values().flatten().copied().chain(ours).collect();
     let is_owned = |(key, log): &(&str, Option<LogId>)| match log {
         Some(log) => owners.contains(log),
         // A name of the first release says nothing of the log: the folder has to.

@@ -29,7 +29,7 @@ pub async fn look(places: &Places, stages: &Stages, who: &Claimant) -> Result<Re
     }
     let last = read::end(store).await?;
     if last == 0 {
-        let strays = neighbours::check_no_strays(store).await;
+        let strays = neighbours::check_no_strays(store, None).await;
         return Ok(Report::new(settle(strays)?.into_iter().collect()));
     }
     let state = read::state(store, last).await?;
