@@ -30,8 +30,9 @@ use crate::life::{Life, News};
 use crate::oracle::{self, Facts, Objects, Rows};
 use crate::story::Story;
 
-/// Moments after which a world that is not through is stuck.
-pub(crate) const PATIENCE: u32 = 30_000;
+/// Moments after which a world that is not through is stuck. With little memory and long epochs an epoch may hold a batch
+/// alone, and there may be hundreds to read.
+pub(crate) const PATIENCE: u32 = 240_000;
 /// The longest that a call is slow or late.
 const LONGEST: Duration = Duration::from_secs(3);
 
@@ -301,8 +302,7 @@ impl World {
             lakeside::ends(&self.lake);
         }
         self.birth(if bounded { Destiny::Bounded } else { Destiny::StoppedAt(u32::MAX) });
-        // With little memory and long epochs an epoch may hold a batch alone, and there may be hundreds to read.
-        for _ in 0..8 * PATIENCE {
+        for _ in 0..PATIENCE {
             self.moment();
             if self.lives.iter().all(Life::is_over) {
                 return;
