@@ -1,21 +1,23 @@
 //! Millstream turns live streams into training-ready Parquet, exactly once.
 //!
 //! ```text
-//! ingest → decode → validate → enrich ─┬→ encode → stage ─┐
-//!                     │               └→ average ────────┼→ commit → publish
-//!                     └→ rejects → encode → stage ───────┘
+//! ingest → decode → validate → enrich → route ─┬→ per sink: encode → stage ─┐
+//!             └─────────┴─────────┴────────┤    └→ average ─────────────────┼→ commit → publish
+//!                                          └→ rejects: encode → stage ──────┘
 //! ```
 //!
 //! | box | operator (crate `millstream_operators`) | beside it, on tokio |
 //! |---|---|---|
 //! | ingest | `ingest`, `control` | [`tasks::read`], [`tasks::discover`], over a [`connector::Source`] |
 //! | decode, validate, enrich | `decode`, `validate`, `enrich` | — ([`expression`] and [`functions`] compute) |
+//! | route | `route` | — |
 //! | encode, stage | `encode`, `stage` | [`tasks::upload`], over a [`connector::Store`] |
 //! | average | `average` | — |
 //! | commit, publish | `commit` | [`log`] |
 //!
 //! [`pipeline`] puts the operators together, and is the one place that does; [`bridge`] is the only crossing between timely
-//! and tokio; [`cluster`] makes one of many processes; [`memory`] divides what a process may hold; [`threads`] and [`panics`] see to
+//! and tokio; [`cluster`] makes one of many processes; [`places`] opens the stores of the sinks;
+//! [`memory`] divides what a process may hold; [`threads`] and [`panics`] see to
 //! it that no run waits for a thread that is not there; [`config`] turns the TOML file into checked types; [`cli`] has a file
 //! per command.
 
@@ -32,6 +34,7 @@ pub mod log;
 pub mod memory;
 pub mod panics;
 pub mod pipeline;
+pub mod places;
 pub mod retry;
 pub mod run;
 pub mod schemas;

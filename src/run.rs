@@ -9,9 +9,8 @@
 //! is claimed and what is committed is finished; a stop at any moment ends with all that can be committed committed.
 
 use std::any::Any;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::io;
-use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 use std::thread;
 
@@ -20,7 +19,7 @@ use millstream_operators::Split;
 use millstream_operators::average::Room;
 use millstream_operators::ingest::EpochMeter;
 use millstream_operators::protocol::assign::{Bounds, Coordinator, Start};
-use millstream_operators::protocol::{Commit, Place, State};
+use millstream_operators::protocol::{Commit, State};
 use millstream_operators::spread::Lending;
 use timely::communication::Hooks;
 use timely::communication::allocator::zero_copy::initialize::initialize_networking_from_sockets;
@@ -34,7 +33,6 @@ use tokio_util::sync::CancellationToken;
 use crate::bridge::{Budget, Trouble};
 use crate::clock::Clock;
 use crate::cluster::{Cluster, Introduction, Member, News, Pipe, Seat};
-use crate::config::{Config, Location, Sink};
 use crate::connector::{Source, Store, StoreError, registry};
 use crate::exit::{Exit, Fatal};
 use crate::log::claim::{Accept, Claimant, claim, patiently_ask};
@@ -44,6 +42,7 @@ use crate::log::{Places, backfill, ending, lost, read, recover};
 use crate::memory::Memory;
 use crate::panics;
 use crate::pipeline::{Flow, Plan};
+use crate::places;
 use crate::stages::Stages;
 use crate::threads::NotGranted;
 use crate::totals::Known;
@@ -89,82 +88,7 @@ pub struct Ready {
 
 /// Connects to the sink and the source.
 async fn connect(stages: &Stages, options: &Options) -> Result<(Places, Arc<dyn Source>), Fatal> {
-    Ok((places(stages).await?, (options.sources)(stages).await?))
-}
-
-/// Where a pipeline's output lies.
-pub async fn places(stages: &Stages) -> Result<Places, Fatal> {
-    let config = stages.config();
-    check_apart(config)?;
-    let mut stores = BTreeMap::from([(Place::rejects(), registry::store(&config.rejects).await?)]);
-    for sink in &config.sinks {
-        stores.insert(sink.place.clone(), registry::store(&sink.location).await?);
-    }
-    let log = match &config.log {
-        Some(location) => registry::store(location).await?,
-        None => stores[&config.first_sink().place].clone(),
-    };
-    Ok(Places::new(log, stores))
-}
-
-/// The same with the sinks of earlier definitions, whose files are part of the log.
-pub async fn all_places(stages: &Stages) -> Result<Places, Fatal> {
-    let places = places(stages).await?;
-    let state = async { read::state(&*places.log, read::end(&*places.log).await?).await };
-    match state.await {
-        Ok(state) => with_former(places.clone(), stages.config(), &state).await,
-        // What is wrong with the log is for those to say who read all of it.
-        Err(Fatal::Log(_)) => Ok(places),
-        Err(fatal) => Err(fatal),
-    }
-}
-
-/// Adds the sinks that the log has and the pipeline file has no more. They are reached as the first sink is.
-async fn with_former(places: Places, config: &Config, state: &State) -> Result<Places, Fatal> {
-    let mut former = BTreeMap::new();
-    for (place, path) in state.former_sinks.iter().chain(&state.sinks).filter(|(place, _)| !places.has(place)) {
-        let store = match path.is_empty() {
-            true => places.log.clone(),
-            false => registry::store(&config.first_sink().location.with_path(path.as_str().into())).await?,
-        };
-        former.insert(place.clone(), store);
-    }
-    Ok(if former.is_empty() { places } else { places.with(former) })
-}
-
-/// Folders that are one, or lie in each other, by way of a link: rejects would be read as data, rows of one sink as another's.
-fn check_apart(config: &Config) -> Result<(), Fatal> {
-    let of = |location: &Location| location.s3().is_none().then(|| real_path(Path::new(location.path.as_str())));
-    let sinks = config.sinks.iter().filter_map(|sink| Some((sink, of(&sink.location)?)));
-    let sinks: Vec<(&Sink, PathBuf)> = sinks.collect();
-    let rejects = of(&config.rejects);
-    for (index, (sink, path)) in sinks.iter().enumerate() {
-        if rejects.as_ref().is_some_and(|rejects| rejects.starts_with(path)) {
-            return Err(Fatal::Usage(format!(
-                "[rejects] path {:?} leads into the sink {:?} (a link?), where readers would take rejects for data; choose a \
-                 path beside it",
-                config.rejects.path, sink.location.path
-            )));
-        }
-        let within = |(_, other): &&(&Sink, PathBuf)| other.starts_with(path) || path.starts_with(other);
-        if let Some((other, _)) = sinks[index + 1..].iter().find(within) {
-            return Err(Fatal::Usage(format!(
-                "the sinks {} and {} are one folder, or one leads into the other (a link?): {:?}, {:?}; choose paths beside each \
-                 other",
-                sink.place, other.place, sink.location.path, other.location.path
-            )));
-        }
-    }
-    Ok(())
-}
-
-/// A path without links, as far as it is there.
-fn real_path(path: &Path) -> PathBuf {
-    match (path.canonicalize(), path.parent(), path.file_name()) {
-        (Ok(real), _, _) => real,
-        (Err(_), Some(parent), Some(name)) if parent != Path::new("") => real_path(parent).join(name),
-        (Err(_), _, _) => std::path::absolute(path).unwrap_or_else(|_| path.to_owned()),
-    }
+    Ok((places::open(stages).await?, (options.sources)(stages).await?))
 }
 
 /// Who would read what if the pipeline were started now with so many workers, by a look at log and source. Claims nothing.
@@ -198,10 +122,10 @@ pub async fn begin(
     places: Places,
     source: Arc<dyn Source>,
 ) -> Result<Ready, Fatal> {
-    for warning in places.log.warnings().await {
+    for warning in places.warnings().await {
         tracing::warn!("{warning}");
     }
-    for (_, store) in places.folders() {
+    for store in places.stores() {
         match store.remove_leftovers().await {
             Ok(0) => {}
             Ok(files) => tracing::info!(store = store.name(), files, "leftovers of killed processes were removed"),
@@ -210,7 +134,7 @@ pub async fn begin(
     }
     let who = claimant(stages, options)?;
     let mut state = claim(&places, &*source, &who, &options.clock).await?;
-    let places = with_former(places, stages.config(), &state).await?;
+    let places = places::with_former(places, stages.config(), &state).await?;
     source.goes_on_from(&state);
     let recovered = recover::recover(&places, &state).await?;
     tracing::info!(

@@ -164,6 +164,40 @@ fn sinks_come_and_go() {
     assert_eq!(ids(&folder, "dated"), ["b1", "d1"]);
 }
 
+/// A folder once opened under both names: then `verify` took its files for strangers.
+#[test]
+fn a_sink_may_get_another_name() {
+    let folder = three();
+    folder.run();
+    folder.change("pipeline.toml", "name = \"long\"", "name = \"longer\"");
+    folder.add_input("b.ndjson", &[("b1", "2024-03-01", "one two three four")]);
+    folder.run();
+    folder.verified();
+    assert_eq!(ids(&folder, "long"), ["a2", "b1"]);
+    assert_eq!(folder.json("repair pipeline.toml")["ok"], true);
+}
+
+/// What is lost of one sink says nothing of averages that are counted from another.
+#[test]
+fn a_loss_in_a_filtered_sink_excuses_no_average() {
+    let folder = three();
+    folder.run();
+    let lost = folder.path("long").join(&parquet(&folder.path("long"))[0]);
+    fs::remove_file(lost).unwrap();
+    folder.ok("repair pipeline.toml --do accept-loss");
+    folder.verified();
+    // One record less in the file that averages are counted from, and nothing else wrong with it, cannot be made by hand; so the
+    // log's total is made one more.
+    let commit = folder.commit(2);
+    let text = fs::read_to_string(&commit).unwrap();
+    let forged = text.replacen("{\"sum\":\"7\",\"count\":3}", "{\"sum\":\"10\",\"count\":4}", 1);
+    assert_ne!(text, forged, "{text}");
+    fs::write(&commit, forged).unwrap();
+    fs::remove_dir_all(folder.log().join("snapshots")).unwrap();
+    let said = folder.say("verify pipeline.toml");
+    assert!(said.code == 1 && said.stdout.contains("average word_count overall"), "{said:?}");
+}
+
 #[test]
 fn a_sink_keeps_its_path() {
     let folder = three();

@@ -96,7 +96,8 @@ pub struct Run {
     /// Stop once all is committed that was there at the start
     #[arg(long)]
     pub until_end: bool,
-    /// Accept, this once, what would stop the start: another source, a sink whose log is gone, another pipeline name
+    /// Accept, this once, what would stop the start: another source, a sink that was moved or whose log is gone, another
+    /// pipeline name
     #[arg(long, value_name = "WHAT", value_parser = accepted())]
     pub accept: Vec<Accept>,
     /// What to do when another start of this pipeline is at work

@@ -10,7 +10,7 @@ use crate::clock::Clock;
 use crate::connector::registry;
 use crate::exit::Fatal;
 use crate::log::read;
-use crate::run;
+use crate::places;
 use crate::stages::Stages;
 
 use super::{Check, Failure, load};
@@ -45,7 +45,7 @@ async fn connect(stages: &Stages) -> Result<Vec<String>, Fatal> {
     let source = registry::source(config, stages.origin(), Bounds::Unbounded, &Clock::system()).await?;
     let schemas = registry::schemas(config)?;
     let found = source.discover().await?;
-    let places = run::places(stages).await?;
+    let places = places::open(stages).await?;
     let last = read::end(&*places.log).await?;
     places.of(&Place::rejects())?.list(".millstream/").await?;
     let mut lines = vec![
@@ -62,6 +62,6 @@ async fn connect(stages: &Stages) -> Result<Vec<String>, Fatal> {
     if let Some(schemas) = &schemas {
         lines.push(format!("the schema registry {} answers", schemas.knock().await?));
     }
-    lines.extend(places.log.warnings().await);
+    lines.extend(places.warnings().await);
     Ok(lines)
 }

@@ -6,7 +6,7 @@ use chrono::{DateTime, TimeDelta};
 
 use crate::clock::Clock;
 use crate::log::fold;
-use crate::run;
+use crate::places;
 
 use super::{Failure, Fold, load};
 
@@ -17,7 +17,7 @@ pub(super) fn fold(asked: &Fold, out: &mut impl Write) -> Result<(), Failure> {
     let age = TimeDelta::from_std(asked.before).unwrap_or(TimeDelta::MAX);
     let before = now.checked_sub_signed(age).unwrap_or(DateTime::UNIX_EPOCH);
     let folded = load::runtime()?.block_on(async {
-        let places = run::places(&stages).await?;
+        let places = places::open(&stages).await?;
         let is_old = |at: &str| DateTime::parse_from_rfc3339(at).is_ok_and(|at| at < before);
         fold::fold(&*places.log, |commit| is_old(&commit.at)).await
     });

@@ -12,7 +12,7 @@ use serde_json::{Map, Value};
 
 use crate::exit::Fatal;
 use crate::log::read;
-use crate::run;
+use crate::places;
 use crate::stages::Stages;
 use crate::totals::Known;
 
@@ -220,7 +220,7 @@ fn with_log<T>(
     look: impl AsyncFnOnce(&dyn crate::connector::Store) -> Result<T, Fatal>,
 ) -> Result<T, Failure> {
     let looked = load::runtime()?.block_on(async {
-        let places = run::places(stages).await?;
+        let places = places::open(stages).await?;
         look(&*places.log).await
     });
     looked.map_err(|fatal| Failure::new(fatal.exit(), fatal))

@@ -5,6 +5,7 @@ use std::io::Write;
 use crate::clock::Clock;
 use crate::exit::{Exit, Fatal};
 use crate::log::repair::{self, Report};
+use crate::places;
 use crate::run;
 
 use super::{Failure, Repair, load};
@@ -15,7 +16,7 @@ pub(super) fn repair(asked: &Repair, out: &mut impl Write) -> Result<Exit, Failu
     let clock = Clock::system();
     let writer = load::writer(&clock);
     let report = load::runtime()?.block_on(async {
-        let places = run::all_places(&stages).await?;
+        let places = places::open_all(&stages).await?;
         let who = run::inspector(&stages, &writer)?;
         let mut report = repair::look(&places, &stages, &who).await?;
         if let Some(choice) = asked.choice {

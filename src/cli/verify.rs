@@ -4,7 +4,7 @@ use std::io::Write;
 
 use crate::exit::{Exit, Fatal};
 use crate::log::verify;
-use crate::run;
+use crate::places;
 
 use super::{Failure, Look, load};
 
@@ -12,7 +12,7 @@ use super::{Failure, Look, load};
 pub(super) fn verify(asked: &Look, out: &mut impl Write) -> Result<Exit, Failure> {
     let stages = load::stages(&asked.pipeline.path)?;
     let report = load::runtime()?.block_on(async {
-        let places = run::all_places(&stages).await?;
+        let places = places::open_all(&stages).await?;
         verify::verify(&places, &stages, |path| tracing::debug!(path, "reading")).await
     });
     let report = report.map_err(|fatal: Fatal| Failure::new(fatal.exit(), fatal))?;

@@ -71,21 +71,24 @@ fn theirs(store: &dyn Store, key: &str, found: &[u8]) -> Result<Appended, Fatal>
 }
 
 #[cfg(test)]
-#[allow(clippy::unwrap_used)]
+#[allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 mod tests {
     //! Would catch a process that neither works nor ends while the log is away.
 
     use std::sync::Arc;
 
+    use tokio::time::timeout;
+
     use super::*;
     use crate::connector::memory::{Fate, Faults, MemoryStore, Operation, Unreliable};
+    use crate::retry::GIVE_UP;
 
     async fn gives_up(fate: impl Fn(Operation) -> Fate + Send + Sync + 'static) -> String {
         let faults = Faults::new(move |call| fate(call.operation));
         let store = Unreliable::new(Arc::new(MemoryStore::new("lake")), Arc::new(faults));
-        let Err(Fatal::Store(error)) = append(&store, &Commit { commit: 3, ..Commit::default() }).await else {
-            unreachable!("nothing was ever answered")
-        };
+        let commit = Commit { commit: 3, ..Commit::default() };
+        let appended = timeout(2 * GIVE_UP, append(&store, &commit)).await.expect("it tries for ever");
+        let Err(Fatal::Store(error)) = appended else { panic!("nothing was ever answered: {appended:?}") };
         error.to_string()
     }
 

@@ -43,7 +43,7 @@ pub struct Claimant {
 pub enum Accept {
     /// Another source feeds this sink from now on.
     Source,
-    /// The folder holds files of a log that is gone: a new log starts beside them.
+    /// The folder holds files of a log that is gone: a new log starts beside them. Or a sink was moved, with its files.
     Sink,
     /// The pipeline has another name from now on.
     Name,
@@ -64,8 +64,8 @@ impl Accept {
     }
 }
 
-/// Claims the log of these places: the state that this start goes on from, its own claim taken in. `source` says where it stands now, as far as
-/// the log does not know yet.
+/// Claims the log of these places and returns its state, the claim included. `source` says where it stands now, where the log
+/// does not know yet.
 pub async fn claim(places: &Places, source: &dyn Source, who: &Claimant, clock: &Clock) -> Result<State, Fatal> {
     let store = &*places.log;
     try_conditional_create(store, &who.writer).await?;
@@ -137,9 +137,7 @@ impl Claimant {
         notes.extend(before.changes(&self.definition));
         Ok(notes)
     }
-}
 
-impl Claimant {
     /// A sink keeps its path: its older files are looked for there.
     fn check_sinks(&self, store: &dyn Store, state: &State) -> Result<Vec<String>, Fatal> {
         let mut notes = Vec::new();
@@ -173,7 +171,7 @@ impl Claimant {
             if let Some(theirs) = neighbours::log_of(&**store).await? {
                 return Err(Fatal::Usage(format!(
                     "the sink {place} in {path} holds a log of its own, of the pipeline {theirs:?}: choose another path for the \
-                     sink, or put the sink first, where the log lies"
+                     sink, or make it the first sink of a file without [log]"
                 )));
             }
             if !self.accept.contains(&Accept::Sink) {

@@ -32,7 +32,7 @@ pub mod repair;
 pub mod snapshot;
 pub mod verify;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use millstream_operators::protocol::Place;
@@ -81,7 +81,27 @@ impl Places {
         self.stores.contains_key(place)
     }
 
-    /// Every store once, with the places that lie in it: a sink that got another name has two.
+    /// Every store once, that of the log included.
+    pub fn stores(&self) -> Vec<&Arc<dyn Store>> {
+        let mut stores: Vec<_> = self.folders().into_iter().map(|(_, store)| store).collect();
+        if !stores.iter().any(|store| Arc::ptr_eq(store, &self.log)) {
+            stores.push(&self.log);
+        }
+        stores
+    }
+
+    /// What the stores warn of. Sinks of one bucket may warn of the same rule, which is told once.
+    pub async fn warnings(&self) -> Vec<String> {
+        let mut warnings = Vec::new();
+        for store in self.stores() {
+            warnings.extend(store.warnings().await);
+        }
+        let mut told = BTreeSet::new();
+        warnings.retain(|warning| told.insert(warning.clone()));
+        warnings
+    }
+
+    /// Every folder with output once, and the places that lie in it: a sink that got another name has two.
     pub fn folders(&self) -> Vec<(Vec<&Place>, &Arc<dyn Store>)> {
         let mut folders: Vec<(Vec<&Place>, &Arc<dyn Store>)> = Vec::new();
         for (place, store) in &*self.stores {

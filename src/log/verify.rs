@@ -17,6 +17,7 @@ use crc_fast::{CrcAlgorithm, Digest};
 use futures::stream::BoxStream;
 use futures::{StreamExt, TryStreamExt};
 use millstream_operators::protocol::check::{Checker, Found, Named};
+use millstream_operators::protocol::commit::Lost;
 use millstream_operators::protocol::{AverageTotals, Commit, Place};
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 use serde::Serialize;
@@ -304,7 +305,8 @@ impl<P: FnMut(&str)> Verifying<'_, P> {
                 self.recount.comparable(&read::state(store, self.facts.checker.state().commit).await?.averages)
             }
         };
-        self.facts.checker.recounted(&log, &files);
+        let missing = self.missing_rows()?;
+        self.facts.checker.recounted(&log, &files, missing);
         for average in self.recount.uncountable() {
             let note = format!(
                 "average {average} was not counted again: no sink takes every row, or some files do not hold all of its columns"
@@ -312,6 +314,17 @@ impl<P: FnMut(&str)> Verifying<'_, P> {
             self.report.notes.push(note);
         }
         Ok(())
+    }
+
+    /// Rows of accepted losses that a recount would have counted: those of sinks that took every row.
+    fn missing_rows(&mut self) -> Result<u64, Fatal> {
+        let lost: Vec<Lost> = self.facts.checker.lost().filter(|lost| !lost.place.is_rejects()).cloned().collect();
+        let mut missing = 0;
+        for Lost { place, commit, path, rows } in lost {
+            let then = self.facts.stages_of(&place, &path, commit)?;
+            missing += if then.whole_sink().is_some_and(|sink| sink.place == place) { rows } else { 0 };
+        }
+        Ok(missing)
     }
 
     fn reported(mut self) -> Report {
