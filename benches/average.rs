@@ -20,7 +20,8 @@ use std::time::Instant;
 
 use arrow::array::{ArrayRef, Int64Array, RecordBatch, StringArray, TimestampMicrosecondArray};
 use millstream::stages::Stages;
-use millstream_operators::average::{AverageSpec, Averager, Bucket, Room, Tally, averages};
+use millstream_operators::average::{AverageSpec, Averager, Bucket, Tally, averages};
+use millstream_operators::state::Room;
 use millstream_operators::{Batch, Origin};
 use timely::dataflow::operators::vec::Input;
 use timely::dataflow::operators::{Inspect, Probe};

@@ -24,9 +24,9 @@ use futures::{StreamExt, stream};
 use measure::{MILLSTREAM, argument, articles, median};
 use millstream::connector::Store;
 use millstream::connector::local::LocalStore;
-use millstream::log::append::append;
+use millstream::log::append::{Large, append_with};
 use millstream::log::objects::commit_key;
-use millstream::log::{body, read, snapshot};
+use millstream::log::{read, snapshot};
 use millstream_operators::Position;
 use millstream_operators::protocol::{Commit, SplitProgress, State};
 use services::s3::{BUCKET, Kind, Server, server, store};
@@ -77,7 +77,8 @@ async fn aged(folder: &Path, server: &Server, name: &str, commits: u64) -> PathB
         });
         puts.buffer_unordered(PUTS_AT_ONCE).collect::<Vec<()>>().await;
         state.published = state.commit - 1;
-        let laid = snapshot::lay(&*store, &state, state.generation).await.unwrap();
+        let generation = state.generation;
+        let laid = snapshot::lay(&*store, &mut state, generation).await.unwrap();
         state.ended(state.published, Some(laid));
     }
     read::leave_hint(&*store, state.commit).await;
@@ -172,8 +173,7 @@ async fn commit(server: &Server) -> bool {
                     .collect();
                 let mut commit = Commit { commit: number, epoch: number, positions, ..State::default().next() };
                 let begun = Instant::now();
-                let appended = body::lay(&*store, &mut commit, body::LARGE).await.unwrap();
-                append(&*store, appended.as_ref().unwrap_or(&commit)).await.unwrap();
+                append_with(&*store, &mut commit, Large::default()).await.unwrap();
                 begun.elapsed().as_secs_f64() * 1e3
             }
         });

@@ -12,7 +12,7 @@
 //! | decode, validate, enrich | `decode`, `validate`, `enrich` | — ([`expression`] and [`functions`] compute) |
 //! | route | `route` | — |
 //! | encode, stage | `encode`, `stage` | [`tasks::upload`], over a [`connector::Store`] |
-//! | average | `average` | — |
+//! | average | `average` | [`averages`] |
 //! | commit, publish | `commit` | [`log`] |
 //!
 //! [`pipeline`] puts the operators together, and is the one place that does; [`bridge`] is the only crossing between timely
@@ -21,6 +21,7 @@
 //! it that no run waits for a thread that is not there; [`config`] turns the TOML file into checked types; [`cli`] has a file
 //! per command.
 
+pub mod averages;
 pub mod bridge;
 pub mod cli;
 pub mod clock;
@@ -29,6 +30,7 @@ pub mod config;
 pub mod connector;
 pub mod exit;
 pub mod expression;
+pub mod followers;
 pub mod functions;
 pub mod log;
 pub mod memory;
@@ -41,4 +43,3 @@ pub mod schemas;
 pub mod stages;
 pub mod tasks;
 pub mod threads;
-pub mod totals;

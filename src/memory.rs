@@ -9,7 +9,7 @@
 //! fetches ahead. What is lent counts as own until it is given back. What must stay true: own bytes, those ahead and all
 //! shares together are never more than `[limits] memory`; all that a process may have lent
 //! and all its open files leave some of its own, so that it goes on reading while those who borrowed are slow. So do
-//! open files and the totals of averages, which may take a little less than half: the rest is always for reading.
+//! open files and the state of operators, which may take a little less than half: the rest is always for reading.
 
 use crate::config::{Config, Exchange, Source};
 
@@ -21,8 +21,8 @@ const AHEAD: usize = 8;
 const USUAL: usize = 4 << 20;
 /// The part of its own memory that open files may hold.
 const OPEN_FILES: usize = 2;
-/// The part of its own memory that the totals of averages may take, in thirty-seconds.
-const AVERAGES: usize = 15;
+/// The part of its own memory that the state of operators may take, in thirty-seconds.
+const STATE: usize = 15;
 
 /// A process's memory, divided.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -57,9 +57,9 @@ impl Memory {
         self.own / OPEN_FILES
     }
 
-    /// The bytes that the totals of averages may take.
-    pub fn averages(self) -> usize {
-        self.own / 32 * AVERAGES
+    /// The bytes that the state of operators may take.
+    pub fn state(self) -> usize {
+        self.own / 32 * STATE
     }
 
     /// What is to be said where batches can hardly be lent, though that was asked for.
@@ -109,7 +109,7 @@ mod tests {
             let guests = memory.share * (processes - 1);
             assert!(memory.own + guests <= 64 << 20);
             assert!(guests + memory.open_files() < memory.own, "nothing is left to read with");
-            assert!(memory.averages() + memory.open_files() < memory.own, "nothing is left to read with");
+            assert!(memory.state() + memory.open_files() < memory.own, "nothing is left to read with");
         }
     }
 

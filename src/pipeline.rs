@@ -17,22 +17,27 @@ use std::rc::Rc;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use millstream_operators::average::{AverageFailure, Averager, Change, Room, averages};
+use millstream_operators::average::{AverageFailure, AverageTotals, Averager, Change, averages};
 use millstream_operators::commit::{CommitRequest, Item, Sealed, commit};
 use millstream_operators::control::{Control, DeskOptions};
 use millstream_operators::decode::DecodeStream;
+use millstream_operators::dedup::{self, DedupFailure, Deduped};
 use millstream_operators::encode::{EncodeOptions, Encoder, encode};
 use millstream_operators::enrich::enrich;
 use millstream_operators::ingest::{EpochMeter, ingest};
 use millstream_operators::port::Queues;
 use millstream_operators::protocol::assign::Bounds;
 use millstream_operators::protocol::equation::Announced;
-use millstream_operators::protocol::{AverageTotals, Place, State};
+use millstream_operators::protocol::{Place, State};
 use millstream_operators::route::{Route, Routes, route};
 use millstream_operators::spread::{Lending, spread};
 use millstream_operators::stage::{Staged, stage};
+use millstream_operators::state::{Entries, Keeps, Operators, Room};
 use millstream_operators::validate::validate;
 use millstream_operators::{Batch, Port};
+use timely::container::CapacityContainerBuilder;
+use timely::dataflow::channels::pact::Pipeline;
+use timely::dataflow::operators::generic::operator::Operator;
 use timely::dataflow::operators::vec::Map;
 use timely::dataflow::operators::{Concatenate, Probe};
 use timely::dataflow::{ProbeHandle, Scope, StreamVec};
@@ -41,13 +46,14 @@ use timely::worker::Worker;
 use tokio::runtime::Handle;
 use tokio_util::sync::CancellationToken;
 
+use crate::averages::known::Known;
 use crate::bridge::{self, Budget, OperatorEnd, TokioEnd};
 use crate::config::Exchange;
 use crate::exit::Fatal;
 use crate::log::committer::{self, Committing};
 use crate::stages::Stages;
+use crate::stages::steps::{self, Step};
 use crate::tasks;
-use crate::totals::Known;
 
 /// Batches that may wait between a worker's readers and its ingest.
 const BATCHES_WAITING: usize = 4;
@@ -60,11 +66,11 @@ pub struct Plan {
     pub processes: usize,
     pub stages: Stages,
     pub bounds: Bounds,
-    /// The claimed log: where to go on from. Its averages stand apart.
+    /// The claimed log: where to go on from. The entries of its operators stand apart.
     pub state: State,
-    /// The totals of averages to go on from. The worker that restores them takes them, and they are held no longer.
-    pub averages: Mutex<AverageTotals>,
-    /// The memory that averages may take.
+    /// The entries of operators to go on from. The worker that restores them takes them, and they are held no longer.
+    pub entries: Mutex<Operators>,
+    /// The memory that the state of operators may take.
     pub room: Arc<Room>,
     pub committing: Committing,
     pub budget: Budget,
@@ -80,9 +86,30 @@ pub struct Plan {
 }
 
 impl Plan {
-    fn take_averages(&self) -> AverageTotals {
-        std::mem::take(&mut self.averages.lock().unwrap_or_else(PoisonError::into_inner))
+    /// The entries of an operator to go on from. Those that deal them out take them; the others get none.
+    fn restored<K: Keeps>(&self, worker: usize) -> K {
+        match worker {
+            0 => self.entries.lock().unwrap_or_else(PoisonError::into_inner).take(),
+            _ => K::default(),
+        }
     }
+
+    /// Ends the run with what an operator could not do.
+    fn failed<F: std::error::Error>(&self) -> impl Fn(F) + use<F> + 'static {
+        let trouble = self.committing.trouble.clone();
+        move |failure| trouble.report(Fatal::Failed(failure.to_string()))
+    }
+}
+
+type Batches<'scope> = StreamVec<'scope, u64, Batch>;
+
+/// Rows of a step; what it refuses goes to the others that were refused.
+fn forked<'scope>(
+    (rows, refuses): (Batches<'scope>, Batches<'scope>),
+    refused: &mut Vec<Batches<'scope>>,
+) -> Batches<'scope> {
+    refused.push(refuses);
+    rows
 }
 
 /// A worker's dataflow, running.
@@ -156,6 +183,7 @@ where
 /// What of a worker's dataflow can fail to be made, made beforehand.
 struct Parts {
     decoder: millstream_operators::decode::Decoder,
+    steps: Vec<Step>,
     route: Route,
     /// In the order of the route's legs.
     sinks: Vec<(Place, Encoder)>,
@@ -163,9 +191,16 @@ struct Parts {
     averager: Averager,
 }
 
-fn written(known: &Known, change: &Change) -> Item {
-    let (id, total) = known.written(change);
-    Item::Average(id, total)
+/// Changed totals as the log keeps them, a buffer of them at a time.
+fn written<'scope>(changes: StreamVec<'scope, u64, Change>, known: Known) -> StreamVec<'scope, u64, Entries> {
+    let as_entries = move |changes: std::vec::Drain<'_, Change>| {
+        Entries::new(changes.map(|change| known.written(&change)).collect::<AverageTotals>())
+    };
+    changes.unary::<CapacityContainerBuilder<Vec<Entries>>, _, _, _>(Pipeline, "Written", move |_, _| {
+        move |input, output| {
+            input.for_each(|time, changes| output.session(&time).give(as_entries(changes.drain(..))));
+        }
+    })
 }
 
 impl Parts {
@@ -193,6 +228,7 @@ impl Parts {
         Ok(Parts {
             sinks: sinks.collect::<Result<_, Fatal>>()?,
             decoder: plan.stages.decoder().map_err(|error| wrong(&error))?,
+            steps: steps::of(&plan.stages).map_err(|error| wrong(&error))?,
             route: plan.stages.route().map_err(|error| wrong(&error))?,
             rejects: of(&Place::rejects(), plan.stages.rejects_options(reserve.clone()), memory)?,
             averager: plan.stages.averager().map_err(|error| wrong(&error))?,
@@ -218,27 +254,38 @@ impl Parts {
             Exchange::None => raw,
             Exchange::Batches => spread(raw, plan.lending.clone(), &control),
         };
-        let (decoded, undecoded) = raw.decode(self.decoder);
-        let (valid, invalid) = validate(decoded, plan.stages.validate());
-        let (enriched, failed) = enrich(valid, plan.stages.enrich());
-        let announced = Announced {
+        let mut announced = Announced {
             sinks: self.route.places().cloned().collect(),
             terms: self.route.reports().into_iter().collect(),
         };
-        let Routes { rows, legs, rejects, counts } = route(enriched, self.route);
-        let refused = scope.concatenate([undecoded, invalid, failed, rejects]);
+        let (mut rows, undecoded) = raw.decode(self.decoder);
+        let (mut refused, mut items) = (vec![undecoded], vec![progress.map(Item::Progress)]);
+        for step in self.steps {
+            rows = match step {
+                Step::Validate(rules) => forked(validate(rows, rules), &mut refused),
+                Step::Enrich(columns) => forked(enrich(rows, columns), &mut refused),
+                Step::Dedup(keys) => {
+                    announced.terms.insert(dedup::reports());
+                    let failed = plan.failed::<DedupFailure>();
+                    let Deduped { rows, counts, left_out, changes } =
+                        dedup::dedup(rows, keys, plan.restored(scope.index()), first, plan.room.clone(), failed);
+                    items.push(counts.map(Item::Counted));
+                    items.push(left_out.map(Item::LeftOut));
+                    items.push(changes.map(Item::Changed));
+                    rows
+                }
+            };
+        }
+        let Routes { rows, legs, rejects, counts } = route(rows, self.route);
+        refused.push(rejects);
+        let refused = scope.concatenate(refused);
         let known = Known::new(&self.averager);
-        let restored = if scope.index() == 0 { plan.take_averages() } else { AverageTotals::default() };
-        let restored = known.clone().into_restored(restored);
-        let trouble = plan.committing.trouble.clone();
-        let failed = move |failure: AverageFailure| trouble.report(Fatal::Failed(failure.to_string()));
+        let restored = known.clone().into_restored(plan.restored(scope.index()));
+        let failed = plan.failed::<AverageFailure>();
         let changes = averages(rows, self.averager, restored, first, plan.room.clone(), failed);
-        let mut items = vec![
-            staged(scope, plan, Place::rejects(), refused, self.rejects).map(Item::Staged),
-            progress.map(Item::Progress),
-            counts.map(Item::Counted),
-            changes.map(move |change| written(&known, &change)),
-        ];
+        items.push(staged(scope, plan, Place::rejects(), refused, self.rejects).map(Item::Staged));
+        items.push(counts.map(Item::Counted));
+        items.push(written(changes, known).map(Item::Changed));
         for (rows, (place, encoder)) in legs.into_iter().zip(self.sinks) {
             items.push(staged(scope, plan, place, rows, encoder).map(Item::Staged));
         }

@@ -33,7 +33,7 @@ pub async fn open(stages: &Stages) -> Result<Places, Fatal> {
 /// The same with the sinks of earlier definitions, whose files are part of the log.
 pub async fn open_all(stages: &Stages) -> Result<Places, Fatal> {
     let places = open(stages).await?;
-    let state = async { read::state(&*places.log, read::end(&*places.log).await?).await };
+    let state = async { read::head(&*places.log, read::end(&*places.log).await?).await };
     match state.await {
         Ok(state) => with_former(places.clone(), stages.config(), &state).await,
         // The command that reads the whole log reports what is wrong with it.

@@ -16,11 +16,11 @@ use std::thread;
 
 use futures::future::BoxFuture;
 use millstream_operators::Split;
-use millstream_operators::average::Room;
 use millstream_operators::ingest::EpochMeter;
 use millstream_operators::protocol::assign::{Bounds, Coordinator, Start};
 use millstream_operators::protocol::{Commit, State};
 use millstream_operators::spread::Lending;
+use millstream_operators::state::Room;
 use timely::communication::Hooks;
 use timely::communication::allocator::zero_copy::initialize::initialize_networking_from_sockets;
 use timely::communication::allocator::{AllocatorBuilder, ProcessBuilder};
@@ -30,22 +30,25 @@ use tokio::runtime::Handle;
 use tokio::sync::oneshot;
 use tokio_util::sync::CancellationToken;
 
+use crate::averages::{self, backfill};
 use crate::bridge::{Budget, Trouble};
 use crate::clock::Clock;
 use crate::cluster::{Cluster, Introduction, Member, News, Pipe, Seat};
+use crate::config::{Config, Sink};
 use crate::connector::{Source, Store, StoreError, registry};
 use crate::exit::{Exit, Fatal};
+use crate::followers::notify::Notify;
+use crate::followers::{Acknowledge, Follower, Followers};
 use crate::log::claim::{Accept, Claimant, claim, patiently_ask};
 use crate::log::committer::{Committing, OnCommit, Worth};
 use crate::log::owner::TakeOver;
-use crate::log::{Places, backfill, ending, lost, read, recover};
+use crate::log::{Places, ending, lost, read, recover};
 use crate::memory::Memory;
 use crate::panics;
 use crate::pipeline::{Flow, Plan};
 use crate::places;
 use crate::stages::Stages;
 use crate::threads::NotGranted;
-use crate::totals::Known;
 
 /// Makes the source of a definition.
 pub type Sources = Arc<dyn Fn(&Stages) -> BoxFuture<'static, Result<Arc<dyn Source>, Fatal>> + Send + Sync>;
@@ -169,20 +172,25 @@ fn claimant(stages: &Stages, options: &Options) -> Result<Claimant, Fatal> {
 
 /// Somebody who looks at the log as a start would, and claims nothing.
 pub fn inspector(stages: &Stages, writer: &str) -> Result<Claimant, Fatal> {
-    let averager = stages.averager().map_err(|errors| Fatal::Failed(errors.to_string()))?;
     Ok(Claimant {
         writer: writer.to_owned(),
         pipeline: stages.config().name.as_str().to_owned(),
         definition: stages.config().definition(),
         sinks: stages.config().sink_paths(),
-        averages: Known::new(&averager).definitions(),
+        operators: stages.operators().map_err(|errors| Fatal::Failed(errors.to_string()))?,
         accept: BTreeSet::new(),
         take_over: TakeOver::default(),
     })
 }
 
 /// What the workers of a process need.
-pub fn plan(stages: &Stages, options: &Options, mut ready: Ready, trouble: Trouble, tokio: Handle) -> Plan {
+pub fn plan(
+    stages: &Stages,
+    options: &Options,
+    mut ready: Ready,
+    trouble: Trouble,
+    tokio: Handle,
+) -> Result<Plan, Fatal> {
     let config = stages.config();
     let Seat { process, processes } = ready.seat;
     let memory = Memory::of(config, processes);
@@ -190,15 +198,16 @@ pub fn plan(stages: &Stages, options: &Options, mut ready: Ready, trouble: Troub
         tracing::warn!("{warning}");
     }
     let budget = Budget::new(memory.own);
-    Plan {
+    Ok(Plan {
         processes,
         stages: stages.clone(),
         bounds: options.bounds,
-        averages: Mutex::new(std::mem::take(&mut ready.state.averages)),
-        room: Arc::new(Room::new(Arc::new(budget.clone()), memory.averages(), stages.averages().len())),
+        entries: Mutex::new(std::mem::take(&mut ready.state.operators)),
+        room: Arc::new(Room::new(Arc::new(budget.clone()), memory.state(), stages.averages().len())),
         state: ready.state,
         committing: Committing {
             places: ready.places,
+            followers: followers(config, &ready.source)?,
             source: ready.source,
             who: ready.who,
             clock: options.clock.clone(),
@@ -208,11 +217,31 @@ pub fn plan(stages: &Stages, options: &Options, mut ready: Ready, trouble: Troub
         },
         lending: Arc::new(Lending::new(process, options.workers, memory.share, Arc::new(budget.clone()))),
         budget,
-        meter: Arc::new(EpochMeter::new(config.epoch.max_bytes)),
+        meter: Arc::new(EpochMeter::new(epoch_bytes(config, memory))),
         interval: config.epoch.interval,
         open_files: memory.open_files(),
         tokio,
         stop: options.stop.clone(),
+    })
+}
+
+/// Who is told of commits.
+fn followers(config: &Config, source: &Arc<dyn Source>) -> Result<Followers, Fatal> {
+    let mut followers: Vec<Arc<dyn Follower>> = vec![Arc::new(Acknowledge(source.clone()))];
+    if let Some(notify) = &config.notify {
+        let notify = Notify::new(notify).map_err(|why| Fatal::Failed(format!("[notify]: {why}")))?;
+        followers.push(Arc::new(notify));
+    }
+    let root = |sink: &Sink| (sink.place.clone(), sink.location.path.as_str().to_owned());
+    Ok(Followers::new(followers, config.sinks.iter().map(root).collect()))
+}
+
+/// From how many bytes on an epoch ends. Where records are held until their epoch is whole, an epoch has to fit into memory, beside the one
+/// before it that is still being laid down.
+fn epoch_bytes(config: &Config, memory: Memory) -> u64 {
+    match config.dedup {
+        Some(_) => config.epoch.max_bytes.min(memory.own as u64 / 4),
+        None => config.epoch.max_bytes,
     }
 }
 
@@ -233,12 +262,13 @@ pub async fn run(stages: &Stages, options: &Options) -> Result<(), Fatal> {
         workers => Workers::Alone(CommunicationConfig::Process(workers)),
     };
     let (trouble, log, generation) = (Trouble::default(), ready.places.log.clone(), ready.state.generation);
-    let plan = Arc::new(plan(stages, options, ready, trouble.clone(), Handle::current()));
+    let plan = Arc::new(plan(stages, options, ready, trouble.clone(), Handle::current())?);
+    let followers = plan.committing.followers.clone();
     let working = at_work(workers, plan)?;
     tokio::select! {
         biased;
         fatal = trouble.wait() => Err(fatal),
-        worked = working => settled(worked, &trouble, &*log, generation).await,
+        worked = working => settled(worked, &trouble, &*log, generation, &followers).await,
     }
 }
 
@@ -289,7 +319,8 @@ async fn take_part(stages: &Stages, options: &Options, cluster: &mut Cluster) ->
     let (trouble, log, process) = (Trouble::default(), ready.places.log.clone(), cluster.seat().process);
     let generation = ready.state.generation;
     tracing::info!(process, processes = pipes.len(), generation = ready.state.generation, "the cluster is at work");
-    let plan = Arc::new(plan(stages, options, ready, trouble.clone(), Handle::current()));
+    let plan = Arc::new(plan(stages, options, ready, trouble.clone(), Handle::current())?);
+    let followers = plan.committing.followers.clone();
     let workers = Workers::Together { threads: options.workers, process, pipes };
     let mut working = at_work(workers, plan)?;
     let mut asked = process == 0;
@@ -309,7 +340,7 @@ async fn take_part(stages: &Stages, options: &Options, cluster: &mut Cluster) ->
         }
     };
     match process {
-        0 => settled(worked, &trouble, &*log, generation).await?,
+        0 => settled(worked, &trouble, &*log, generation, &followers).await?,
         _ => ended(worked, &trouble)?,
     }
     let (sent, received) = (cluster.traffic().sent(), cluster.traffic().received());
@@ -357,8 +388,15 @@ fn ended(worked: Worked, trouble: &Trouble) -> Result<(), Fatal> {
 }
 
 /// The same where the log is this process's to write: all is committed and published.
-async fn settled(worked: Worked, trouble: &Trouble, log: &dyn Store, generation: u64) -> Result<(), Fatal> {
+async fn settled(
+    worked: Worked,
+    trouble: &Trouble,
+    log: &dyn Store,
+    generation: u64,
+    followers: &Followers,
+) -> Result<(), Fatal> {
     ended(worked, trouble)?;
+    followers.finish().await;
     match ending::clean(log, generation).await {
         // All is committed and visible: a store that is away now costs the next start some looks, nothing more.
         Err(Fatal::Store(error)) if error.can_retry() => {
@@ -434,7 +472,7 @@ impl Drop for Watch {
 /// A line that says what a commit came to.
 pub fn line(commit: &Commit) -> String {
     let bytes: u64 = commit.files.iter().map(|file| file.bytes).sum();
-    let mut line = format!(
+    let line = format!(
         "commit {} · epoch {} · {} rows · {} rejects · {} files · {:.1} MB",
         commit.commit,
         commit.epoch,
@@ -443,9 +481,5 @@ pub fn line(commit: &Commit) -> String {
         commit.files.len(),
         bytes as f64 / 1e6
     );
-    for (id, total) in commit.averages.iter().filter(|(id, _)| id.from.is_none() && id.group.is_empty()) {
-        let mean = total.sum.parse::<f64>().unwrap_or(f64::NAN) / total.count as f64;
-        line.push_str(&format!(" · {} {mean:.2} over {}", id.average, total.count));
-    }
-    line
+    line + &averages::line(commit)
 }

@@ -4,25 +4,30 @@
 //! stages takes them from here (the pipeline, `check`, `test`, `sample`, the writing again of a lost file), so all of them
 //! do the same. Compiling needs no service and changes nothing.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use arrow::array::RecordBatch;
 use arrow::datatypes::{Field, Schema, SchemaRef};
-use millstream_operators::average::{AverageSpec, Averager};
+use millstream_operators::average::{AverageSpec, AverageTotals, Averager};
 use millstream_operators::decode::{DecodeError, DecodeOptions, Decoder, Format, Written};
+use millstream_operators::dedup::{Dedup, DedupError, DedupSpec, Seen};
 use millstream_operators::encode::{EncodeOptions, PathLimit};
 use millstream_operators::enrich::{Added, Columns, Enrich, Failure};
 use millstream_operators::protocol::Place;
+use millstream_operators::protocol::commit::LeftOut;
 use millstream_operators::reject::{self, Stage};
 use millstream_operators::route::{Leg, Route, Routed, Takes};
+use millstream_operators::state::{Defined, Keeps};
 use millstream_operators::validate::{Rule, Rules, Validate, Verdict};
 use millstream_operators::{Batch, Column, Origin, RawBatch, Reserve, Unlimited};
 
+use crate::averages::known::Known;
 use crate::config::{Config, ConfigError, ConfigErrors, Sink};
 use crate::expression::Expression;
 
 mod options;
+pub mod steps;
 
 /// The stages of a pipeline.
 #[derive(Clone)]
@@ -31,6 +36,7 @@ pub struct Stages {
     rules: Arc<Ruling>,
     columns: Arc<Enriching>,
     averages: Arc<[AverageSpec]>,
+    dedup: Option<DedupSpec>,
     /// What each sink takes; `None`: all rows.
     filters: Arc<[Option<Arc<Expression>>]>,
     /// The columns of the origin that somebody uses.
@@ -48,6 +54,7 @@ impl Stages {
         let origin = used_of_origin(&config, &rules, &columns, &filters).into();
         let stages = Stages {
             averages: options::averages(&config, &columns.schema, &mut errors).into(),
+            dedup: config.dedup.as_ref().map(|dedup| DedupSpec { by: dedup.by.clone(), within: dedup.within }),
             rules: Arc::new(rules),
             columns: Arc::new(columns),
             filters: filters.into(),
@@ -123,6 +130,13 @@ impl Stages {
         Averager::new(self.averages.to_vec(), &self.enriched()).map_err(wrong)
     }
 
+    /// The operators that have state, with their parts as they are defined.
+    pub fn operators(&self) -> Result<BTreeMap<String, Defined>, ConfigErrors> {
+        let averages = Known::new(&self.averager()?).definitions();
+        let keys = self.dedup.as_ref().map(DedupSpec::defined).unwrap_or_default();
+        Ok(BTreeMap::from([(AverageTotals::NAME.to_owned(), averages), (Seen::NAME.to_owned(), keys)]))
+    }
+
     /// A decoder of its own for whoever asks.
     pub fn decoder(&self) -> Result<Decoder, ConfigErrors> {
         Decoder::new(self.decode_options()).map_err(|error| self.wrong_decoder(&error).into())
@@ -141,6 +155,12 @@ impl Stages {
     /// The columns of `[enrich]`.
     pub fn enrich(&self) -> Enrich {
         Enrich::new(Box::new(Shared(self.columns.clone())))
+    }
+
+    /// What leaves records out that came before; for pipelines that have it.
+    pub fn dedup(&self) -> Result<Dedup, ConfigErrors> {
+        let wrong = |error: DedupError| ConfigErrors::new(vec![self.config.at("dedup.by").error(error.to_string())]);
+        Dedup::new(&self.dedup.clone().unwrap_or_default(), &self.enriched()).map_err(wrong)
     }
 
     /// What deals rows out to the sinks, in the order of the file.
@@ -182,8 +202,7 @@ pub struct Outcome {
 /// lost file.
 pub struct Through {
     decoder: Decoder,
-    validate: Validate,
-    enrich: Enrich,
+    steps: steps::Plain,
     route: Route,
 }
 
@@ -202,12 +221,20 @@ impl Through {
     }
 
     fn behind(decoder: Decoder, stages: &Stages) -> Result<Self, ConfigErrors> {
-        let (validate, enrich) = (stages.validate(), stages.enrich());
-        Ok(Through { decoder, validate, enrich, route: stages.route()? })
+        Ok(Through { decoder, steps: steps::Plain::new(stages)?, route: stages.route()? })
     }
 
     /// Takes a raw batch through.
     pub fn apply(&mut self, raw: &Arc<RawBatch>) -> Outcome {
+        self.applied(raw, None)
+    }
+
+    /// The same as it was once: what steps with state left out then is left out.
+    pub fn apply_as_then(&mut self, raw: &Arc<RawBatch>, left_out: &LeftOut) -> Outcome {
+        self.applied(raw, Some(left_out))
+    }
+
+    fn applied(&mut self, raw: &Arc<RawBatch>, left_out: Option<&LeftOut>) -> Outcome {
         use millstream_operators::decode::Decode;
         let decoded = self.decoder.decode(raw);
         let mut rejects = Vec::new();
@@ -215,11 +242,8 @@ impl Through {
             rejects.push(reject::batch(raw, Stage::Decode, &decoded.refused));
         }
         let batch = Batch { rows: decoded.rows, origin: Origin { kept: decoded.kept, ..Origin::all(raw.clone()) } };
-        let (valid, refused) = self.validate.apply(batch);
-        rejects.extend(refused);
-        let (enriched, refused) = self.enrich.apply(valid);
-        rejects.extend(refused);
-        let Routed { rows, legs, rejects: refused, counts: _ } = self.route.apply(enriched);
+        let batch = self.steps.apply(batch, &mut rejects, left_out);
+        let Routed { rows, legs, rejects: refused, counts: _ } = self.route.apply(batch);
         rejects.extend(refused);
         Outcome { rows, sinks: self.route.places().cloned().zip(legs).collect(), rejects }
     }
@@ -350,8 +374,9 @@ fn used_of_origin(
         .averages
         .iter()
         .flat_map(|average| average.group.iter().chain(average.time.iter()).chain(std::iter::once(&average.of)));
+    let keys = config.dedup.iter().flat_map(|dedup| &dedup.by);
     let selected = config.sinks.iter().flat_map(|sink| sink.select.iter().flatten().chain(&sink.partition));
     let named: BTreeSet<&String> =
-        expressions.flat_map(|expression| expression.columns()).chain(selected).chain(averaged).collect();
+        expressions.flat_map(|expression| expression.columns()).chain(selected).chain(averaged).chain(keys).collect();
     config.origin.iter().filter(|column| named.contains(&column.name)).cloned().collect()
 }

@@ -1,6 +1,6 @@
 //! Gathers what an epoch came to, and asks for its commit once the epoch is whole.
 //!
-//! Runs on worker 0: everything small goes there (file descriptions, positions, averages), nothing wide does. Owns the
+//! Runs on worker 0: everything small goes there (file descriptions, positions, changes of state), nothing wide does. Owns the
 //! capability of every epoch that is not yet committed and published, so that a probe behind this operator tells when all
 //! is done.
 //!
@@ -19,11 +19,11 @@ use timely::dataflow::operators::generic::operator::Operator;
 use crate::ingest::Progress;
 use crate::port::Port;
 use crate::position::Split;
-use crate::protocol::averages::AverageTotals;
-use crate::protocol::commit::{AverageId, FileRecord, SplitProgress, Total};
+use crate::protocol::commit::{FileRecord, LeftOut, SplitProgress};
 use crate::protocol::equation::{Announced, Counted, Counts, Epoch};
 use crate::protocol::place::Place;
 use crate::stage::Staged;
+use crate::state::{Entries, Operators};
 
 /// One small thing that an epoch came to.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -31,7 +31,8 @@ pub enum Item {
     Staged(#[serde(with = "as_text")] Staged),
     Progress(Progress),
     Counted(Counted),
-    Average(#[serde(with = "as_text")] AverageId, Total),
+    Changed(#[serde(with = "as_text")] Entries),
+    LeftOut(LeftOut),
 }
 
 /// What the log writes down leaves out fields that are empty, which timely's own form between processes cannot read: there
@@ -58,7 +59,8 @@ pub struct Draft {
     pub rejects: Vec<FileRecord>,
     pub positions: BTreeMap<Split, SplitProgress>,
     pub counts: Counts,
-    pub averages: AverageTotals,
+    pub left_out: LeftOut,
+    pub state: Operators,
 }
 
 /// What this operator asks of the outside.
@@ -84,7 +86,12 @@ impl Draft {
             Item::Staged(Staged { place: _, file }) => self.files.push(file),
             Item::Counted(counted) => self.counts.add(counted),
             Item::Progress(progress) => self.add_progress(progress),
-            Item::Average(id, total) => self.averages.insert(&id, &total),
+            Item::Changed(entries) => self.state.add(entries),
+            Item::LeftOut(left_out) => {
+                for (split, mut stretches) in left_out {
+                    self.left_out.entry(split).or_default().append(&mut stretches);
+                }
+            }
         }
     }
 
@@ -121,12 +128,13 @@ impl Draft {
         self.files.sort_by(|a, b| (&a.sink, &a.path).cmp(&(&b.sink, &b.path)));
         self.rejects.sort_by(|a, b| a.path.cmp(&b.path));
         self.counts = self.counts.without_zeros();
+        self.left_out.values_mut().for_each(|stretches| stretches.sort());
         self
     }
 }
 
-/// Builds the operator. `announced` says which sinks and reports belong to an epoch. `port` is made from the address to wake when an epoch is sealed; it is called on every worker, but
-/// used on worker 0 alone.
+/// Builds the operator. `announced` says which sinks and reports belong to an epoch. `port` is made from the address to wake when
+/// an epoch is sealed; it is called on every worker, but used on worker 0 alone.
 pub fn commit<'scope>(
     items: StreamVec<'scope, u64, Item>,
     announced: Announced,
@@ -172,6 +180,7 @@ mod tests {
     use timely::dataflow::channels::ContainerBytes;
 
     use super::*;
+    use crate::average::{AverageId, AverageTotals, Total};
     use crate::digest::RecordDigest;
     use crate::position::Position;
     use crate::protocol::commit::Range;
@@ -224,6 +233,7 @@ mod tests {
             group: group.iter().map(|value| value.map(str::to_owned)).collect(),
         };
         let total = || Total { sum: "170141183460469231731687303715884105727".into(), count: 3 };
+        let totals = [(id(None, &[]), total()), (id(Some("2024-01-01"), &[None, Some("x")]), total())];
         let items = vec![
             Item::Staged(Staged { place: Place::data(), file: file(None) }),
             Item::Staged(Staged { place: Place::rejects(), file: file(Some(Stage::Decode)) }),
@@ -235,8 +245,8 @@ mod tests {
                 done: true,
             }),
             Item::Counted(Counted { term: Term::Filtered, place: Counts::every(), split: "s".into(), records: -1 }),
-            Item::Average(id(None, &[]), total()),
-            Item::Average(id(Some("2024-01-01"), &[None, Some("x")]), total()),
+            Item::Changed(Entries::new(totals.into_iter().collect::<AverageTotals>())),
+            Item::LeftOut(LeftOut::from([("s".into(), vec![(Position::at(1), Position::at(2))])])),
         ];
         let mut bytes = Vec::new();
         items.into_bytes(&mut bytes);

@@ -9,6 +9,8 @@
 
 mod values;
 
+pub(crate) use values::rows as row_hashes;
+
 use std::fmt;
 use std::ops::{Add, AddAssign, Range};
 use std::str::FromStr;

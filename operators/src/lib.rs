@@ -18,6 +18,7 @@ pub mod batch;
 pub mod commit;
 pub mod control;
 pub mod decode;
+pub mod dedup;
 pub mod digest;
 pub mod encode;
 pub mod enrich;
@@ -31,6 +32,7 @@ pub mod route;
 pub mod schema;
 pub mod spread;
 pub mod stage;
+pub mod state;
 pub mod validate;
 pub mod written;
 

@@ -20,9 +20,10 @@ use arrow::array::{
 };
 use arrow::datatypes::{DataType, Field, Fields};
 use millstream_operators::average::{
-    AverageError, AverageKey, AverageSpec, Averager, Bucket, Change, Room, Totals, Unit, averages,
+    AverageError, AverageKey, AverageSpec, Averager, Bucket, Change, Totals, Unit, averages,
 };
 use millstream_operators::batch::{Beside, Positions};
+use millstream_operators::state::Room;
 use millstream_operators::{Batch, Origin, Permit, Position, RawBatch, Records};
 use proptest::prelude::*;
 use timely::CommunicationConfig;

@@ -6,15 +6,17 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::io::Write;
 
 use futures::TryStreamExt;
-use millstream_operators::protocol::{AverageId, Commit, Counts, Place, State, Term};
+use millstream_operators::average::{AverageId, AverageTotals};
+use millstream_operators::protocol::{Commit, Counts, Place, State, Term};
 use serde::Serialize;
 use serde_json::{Map, Value};
 
+use crate::averages::known::Known;
 use crate::exit::Fatal;
+use crate::followers::{self, notify};
 use crate::log::read;
 use crate::places;
 use crate::stages::Stages;
-use crate::totals::Known;
 
 use super::{Averages, Failure, Look, load};
 
@@ -36,6 +38,9 @@ struct Epoch {
     /// Rows by sink, where there are several.
     #[serde(skip_serializing_if = "Option::is_none")]
     sinks: Option<BTreeMap<String, u64>>,
+    /// Who of `[notify]` has heard of it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    notified: Option<bool>,
     /// What changed or was accepted.
     note: Option<String>,
 }
@@ -72,14 +77,24 @@ pub(super) fn epochs(asked: &Look, out: &mut impl Write) -> Result<(), Failure> 
         }
         epochs.push(epoch(&commit, &sinks));
     })?;
-    show(asked.json, out, &epochs, |out, epoch| {
-        let Epoch { commit, epoch, generation, at, files, rows, rejects, filtered, held, bytes, sinks, note } = epoch;
+    if stages.config().notify.is_some() {
+        let heard = with_log(&stages, async |store| followers::progress(store, notify::NAME).await)?;
+        for epoch in &mut epochs {
+            epoch.notified = Some(heard.is_some_and(|heard| epoch.commit <= heard));
+        }
+    }
+    show(asked.json, out, &epochs, |out, shown| {
+        let Epoch { commit, epoch, generation, at, files, rows, rejects, filtered, held, bytes, .. } = shown;
+        let Epoch { sinks, notified, note, .. } = shown;
         let note = note.as_ref().map_or_else(String::new, |note| format!("  {note}"));
         let mut more = String::new();
         for (records, word) in
             [(filtered, "filtered"), (held, "held")].into_iter().filter(|(records, _)| **records != 0)
         {
             more.push_str(&format!("  {records} {word}"));
+        }
+        if *notified == Some(false) {
+            more.push_str("  not notified yet");
         }
         let sinks = sinks.iter().flatten().map(|(sink, rows)| format!("  {sink}: {rows}"));
         more.extend(sinks);
@@ -98,6 +113,7 @@ fn epoch(commit: &Commit, sinks: &BTreeMap<Place, String>) -> Epoch {
     Epoch {
         filtered: commit.counts.total(Term::Filtered, &every),
         held: commit.counts.total(Term::Held, &every),
+        notified: None,
         sinks: (sinks.len() > 1).then(|| by_sink().collect()),
         commit: commit.commit,
         epoch: commit.epoch,
@@ -185,10 +201,11 @@ fn all_averages(known: &Known, state: &State, all: bool) -> Vec<Average> {
     let mut averages = Vec::new();
     let present = known.definitions();
     let is_present = |id: &AverageId| {
-        let complete = state.kept.get(&id.average);
+        let complete = state.operators.defined::<AverageTotals>().get(&id.average);
         complete.is_some() && complete == present.get(&id.average) && known.has(id)
     };
-    for (id, total) in state.averages.iter().filter(|(id, _)| all || is_present(id)) {
+    let totals = state.operators.get::<AverageTotals>().into_iter().flat_map(AverageTotals::iter);
+    for (id, total) in totals.filter(|(id, _)| all || is_present(id)) {
         let columns = known.named(&id.average).map(|(spec, _)| spec.group.clone()).unwrap_or_default();
         let values = id.group.iter().map(|value| value.clone().map_or(Value::Null, Value::String));
         averages.push(Average {

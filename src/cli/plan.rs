@@ -11,7 +11,7 @@ use crate::clock::Clock;
 use crate::config::{Config, Exchange, Sink, Source};
 use crate::log::owner::TakeOver;
 use crate::run::{self, Options};
-use crate::stages::Stages;
+use crate::stages::{Stages, steps};
 
 use super::{Failure, Plan, load};
 
@@ -130,10 +130,8 @@ fn boxes(stages: &Stages) -> Vec<Stage> {
         what,
         after: after.iter().map(|name| (*name).to_owned()).collect(),
     };
-    let names = |names: Vec<&str>| if names.is_empty() { "nothing to do".to_owned() } else { names.join(", ") };
-    let rules = names(config.validate.iter().map(|rule| rule.name.as_str()).collect());
-    let columns = names(config.enrich.iter().map(|column| column.name.as_str()).collect());
-    let averages = names(stages.averages().iter().map(|average| average.name.as_str()).collect());
+    let averages: Vec<&str> = stages.averages().iter().map(|average| average.name.as_str()).collect();
+    let averages = if averages.is_empty() { "nothing to do".to_owned() } else { averages.join(", ") };
     let spread = match config.balance.exchange {
         Exchange::None => "",
         Exchange::Batches => ", of batches from all workers",
@@ -141,10 +139,16 @@ fn boxes(stages: &Stages) -> Vec<Stage> {
     let mut boxes = vec![
         stage("ingest", source(&config.source), &[]),
         stage("decode", format!("{} columns{spread}", config.schema.columns.len()), &["ingest"]),
-        stage("validate", rules, &["decode"]),
-        stage("enrich", columns, &["validate"]),
-        stage("route", routed(config), &["enrich"]),
     ];
+    let (mut last, mut refusing) = ("decode", vec!["decode"]);
+    for step in &steps::TABLE {
+        let Some(does) = (step.does)(config) else { continue };
+        boxes.push(stage(step.name, does, &[last]));
+        last = step.name;
+        refusing.extend(step.refuses.then_some(step.name));
+    }
+    refusing.push("route");
+    boxes.push(stage("route", routed(config), &[last]));
     let mut laid = vec!["ingest".to_owned(), "route".to_owned()];
     for sink in &config.sinks {
         let by = sink.partition.join(", ");
@@ -156,7 +160,7 @@ fn boxes(stages: &Stages) -> Vec<Stage> {
     }
     laid.extend(["rejects".to_owned(), "average".to_owned()]);
     let rejects = format!("to {}", config.rejects.path.written());
-    boxes.push(stage("rejects", rejects, &["decode", "validate", "enrich", "route"]));
+    boxes.push(stage("rejects", rejects, &refusing));
     boxes.push(stage("average", averages, &["route"]));
     let log = format!("{}/.millstream/commits", config.log_location().path.written());
     boxes.push(Stage { name: "commit".to_owned(), what: log, after: laid });

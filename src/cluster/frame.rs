@@ -51,7 +51,7 @@ pub(super) enum Word {
 pub struct Terms {
     /// The starts of the processes that take part, in their order.
     pub roster: Vec<u64>,
-    /// The claimed log: its generation, and where to go on from. Averages stay with process 0.
+    /// The claimed log: its generation, and where to go on from. What operators keep stays with process 0.
     pub state: State,
 }
 

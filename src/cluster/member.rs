@@ -141,7 +141,7 @@ impl Cluster {
 
     /// On process 0: gives the others the claimed log to go on from.
     pub async fn lead(&self, state: &State) {
-        let state = State { averages: Default::default(), ..state.clone() };
+        let state = State { positions: state.positions.clone(), ..state.head() };
         self.ask(Ask::Lead(Box::new(state))).await;
     }
 

@@ -44,6 +44,8 @@ pub struct Definition {
     validate: Vec<ExpressionForm>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     enrich: Vec<ExpressionForm>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    dedup: Option<DedupForm>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     average: Vec<AverageForm>,
     /// The first sink.
@@ -162,6 +164,12 @@ enum KindForm {
 struct ExpressionForm {
     name: String,
     sql: Said,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+struct DedupForm {
+    by: Vec<String>,
+    within_days: u32,
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]

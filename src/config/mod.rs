@@ -15,6 +15,7 @@ mod cases;
 mod cluster;
 mod columns;
 mod decode;
+mod dedup;
 mod definition;
 mod epoch;
 mod error;
@@ -24,6 +25,7 @@ mod key;
 mod limits;
 mod location;
 mod log;
+mod notify;
 mod observe;
 mod reader;
 pub mod reference;
@@ -44,6 +46,7 @@ pub use balance::{Balance, Exchange};
 pub use cases::{Case, Refused};
 pub use cluster::{Auth, Cluster};
 pub use decode::{Csv, Decode, Format, Packing, Registry, Written};
+pub use dedup::Dedup;
 pub use definition::{Definition, DefinitionId, SourceChange};
 pub use epoch::Epoch;
 pub use error::{ConfigError, ConfigErrors, Located};
@@ -53,6 +56,7 @@ pub use key::{Absent, Key, Spec};
 pub use limits::Limits;
 pub use location::Location;
 use millstream_operators::{Column, Schema};
+pub use notify::{Hook, Notify};
 pub use observe::Observe;
 pub(crate) use scalar::Words;
 pub use sink::{Choice, Compression, Sink};
@@ -77,6 +81,7 @@ const TOP: Spec = Spec {
         Key::optional("schema", "", ""),
         Key::optional("validate", "", ""),
         Key::optional("enrich", "", ""),
+        Key::optional("dedup", "", ""),
         Key::optional("average", "", ""),
         Key::optional("sink", "", ""),
         Key::optional("log", "", ""),
@@ -85,6 +90,7 @@ const TOP: Spec = Spec {
         Key::optional("limits", "", ""),
         Key::optional("balance", "", ""),
         Key::optional("cluster", "", ""),
+        Key::optional("notify", "", ""),
         Key::optional("observe", "", ""),
         Key::optional("test", "", ""),
     ],
@@ -104,6 +110,8 @@ pub struct Config {
     pub validate: Vec<Expression>,
     /// The columns of `[enrich]`.
     pub enrich: Vec<Expression>,
+    /// Which records are left out because one like them came before.
+    pub dedup: Option<Dedup>,
     pub averages: Vec<Average>,
     /// At least one.
     pub sinks: Vec<Sink>,
@@ -115,6 +123,8 @@ pub struct Config {
     pub limits: Limits,
     pub balance: Balance,
     pub cluster: Cluster,
+    /// Who is told of commits.
+    pub notify: Option<Notify>,
     pub observe: Observe,
     /// The `[[test]]` cases.
     pub tests: Vec<Case>,
@@ -181,6 +191,7 @@ fn sections(top: &Section<'_>) -> Config {
     let validate = expressions::validate(top.open("validate", &expressions::VALIDATE));
     let mut columns = Columns::of(&schema, &origin);
     let enrich = expressions::enrich(top.open("enrich", &expressions::ENRICH), &mut columns);
+    let dedup = dedup::read(top.open("dedup", &dedup::SPEC), &columns);
     let averages = average::read(top.open_each("average", &average::SPEC), &columns);
     let sinks = sink::read(top, &columns);
     let rejects = rejects::read(top.open("rejects", &rejects::SPEC), &sinks);
@@ -194,10 +205,12 @@ fn sections(top: &Section<'_>) -> Config {
         limits: limits::read(top.open("limits", &limits::SPEC)),
         balance: balance::read(top.open("balance", &balance::SPEC)),
         cluster: cluster::read(top.open("cluster", &cluster::SPEC)),
+        notify: notify::read(top.open("notify", &notify::SPEC)),
         observe: observe::read(top.open("observe", &observe::SPEC)),
         schema,
         validate,
         enrich,
+        dedup,
         averages,
         sinks,
         log: log::read(top.open("log", &log::SPEC)),

@@ -2,8 +2,8 @@
 
 use super::key::{Absent, Key, Spec};
 use super::{
-    NAME, average, balance, cases, cluster, decode, epoch, expressions, limits, log, observe, rejects, schema, sink,
-    source,
+    NAME, average, balance, cases, cluster, decode, dedup, epoch, expressions, limits, log, notify, observe, rejects,
+    schema, sink, source,
 };
 
 /// The key at the top of the file.
@@ -19,6 +19,7 @@ pub fn sections() -> Vec<&'static Spec> {
         &schema::SPEC,
         &expressions::VALIDATE,
         &expressions::ENRICH,
+        &dedup::SPEC,
         &average::SPEC,
         &sink::SPEC,
         &log::SPEC,
@@ -27,6 +28,7 @@ pub fn sections() -> Vec<&'static Spec> {
         &limits::SPEC,
         &balance::SPEC,
         &cluster::SPEC,
+        &notify::SPEC,
         &observe::SPEC,
         &cases::SPEC,
     ]);

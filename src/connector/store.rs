@@ -40,6 +40,8 @@ pub struct Entry {
     pub size: u64,
     /// Changes whenever the content does (an entity tag; size and modification time).
     pub version: String,
+    /// When it was written, by the store's clock, where it tells: microseconds since 1970, UTC.
+    pub modified: Option<i64>,
     /// The CRC-64/NVME of the whole content, where the store keeps one.
     pub crc: Option<u64>,
 }

@@ -1,4 +1,5 @@
-//! Adding a commit to the log: the one decision, and learning its outcome for certain.
+//! Adding a commit to the log: the one decision, and learning its outcome for certain. What a large commit keeps beside it is
+//! written before.
 
 use bytes::Bytes;
 use millstream_operators::protocol::Commit;
@@ -7,7 +8,8 @@ use millstream_operators::protocol::append::{Answer, Step, after_creating, after
 use crate::connector::store::Created;
 use crate::connector::{Store, StoreError};
 use crate::exit::Fatal;
-use crate::log::objects::commit_key;
+use crate::log::objects::{commit_key, state_prefix};
+use crate::log::{body, states};
 use crate::retry::Pause;
 
 /// How an append ended.
@@ -17,6 +19,34 @@ pub enum Appended {
     Ours(u64),
     /// Its number is taken by this commit of another writer.
     Theirs(Box<Commit>),
+}
+
+/// From how many bytes on parts of a commit lie beside it. Tests want to see that sooner.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Large {
+    /// Its lists.
+    pub body: usize,
+    /// What it changes of an operator's state.
+    pub state: usize,
+}
+
+impl Default for Large {
+    fn default() -> Self {
+        Large { body: body::LARGE, state: states::LARGE }
+    }
+}
+
+/// Appends a commit of any size: what is large of it is written beside it first, and counts in its bytes.
+pub async fn append_with(store: &dyn Store, commit: &mut Commit, large: Large) -> Result<Appended, Fatal> {
+    let prefix = state_prefix(commit.commit, commit.generation);
+    states::lay(store, &mut commit.state, &prefix, large.state).await?;
+    let without = body::lay(store, commit, large.body).await?;
+    let appended = append(store, without.as_ref().unwrap_or(commit)).await?;
+    let beside = without.and_then(|commit| commit.body).map_or(0, |body| body.bytes) + commit.state.object_bytes();
+    Ok(match appended {
+        Appended::Ours(bytes) => Appended::Ours(bytes + beside),
+        theirs @ Appended::Theirs(_) => theirs,
+    })
 }
 
 /// Appends `commit`, with as many tries and looks as it takes to know. An error means that the store refused for good, or that

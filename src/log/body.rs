@@ -4,11 +4,11 @@
 //! is refused.
 
 use millstream_operators::protocol::Commit;
-use millstream_operators::protocol::commit::BodyRef;
+use millstream_operators::protocol::commit::ObjectRef;
 
 use crate::connector::Store;
 use crate::exit::Fatal;
-use crate::log::objects::{body_key, crc, get, pack_json, put, unpack_json};
+use crate::log::objects::{body_key, crc, get, pack_json, put, unpack};
 
 /// A commit of about this many bytes or more keeps its lists in a body.
 pub const LARGE: usize = 128 << 10;
@@ -21,10 +21,14 @@ pub async fn lay(store: &dyn Store, commit: &mut Commit, large: usize) -> Result
         return Ok(None);
     }
     let lists = commit.take_body();
+    let state = std::mem::take(&mut commit.state);
     let (packed, mut without) = (pack_json(&lists), commit.clone());
+    without.state = state.as_written();
     commit.put_body(lists);
+    commit.state = state;
     let bytes = packed?;
-    let body = BodyRef { key: body_key(commit.commit, commit.generation), bytes: bytes.len() as u64, crc: crc(&bytes) };
+    let key = body_key(commit.commit, commit.generation);
+    let body = ObjectRef { key, bytes: bytes.len() as u64, crc: crc(&bytes) };
     put(store, &body.key, bytes).await?;
     without.body = Some(body);
     Ok(Some(without))
@@ -36,7 +40,8 @@ fn weight(commit: &Commit) -> usize {
         files.iter().map(|file| 200 + 100 * file.ranges.len()).sum::<usize>()
     };
     let spans: usize = commit.coverage.iter().map(|coverage| 100 * coverage.spans.len()).sum();
-    ranges(&commit.files) + ranges(&commit.rejects) + spans + 120 * (commit.positions.len() + commit.averages.len())
+    let left_out: usize = commit.left_out.values().map(|stretches| 50 * stretches.len()).sum();
+    ranges(&commit.files) + ranges(&commit.rejects) + spans + left_out + 120 * commit.positions.len()
 }
 
 /// Reads the lists of a commit back into it; how many bytes they were.
@@ -49,8 +54,10 @@ pub async fn fetch(store: &dyn Store, commit: &mut Commit) -> Result<u64, Fatal>
     if bytes.len() as u64 != body.bytes || crc(&bytes) != body.crc {
         return Err(wrong("is not what was written: its checksum differs".into()));
     }
-    let lists = unpack_json(&bytes).map_err(|error| wrong(format!("cannot be read: {error}")))?;
+    let json = unpack(&bytes).map_err(|error| wrong(format!("cannot be unpacked: {error}")))?;
+    let lists = serde_json::from_slice(&json).map_err(|error| wrong(format!("cannot be read: {error}")))?;
     let read = body.bytes;
     commit.put_body(lists);
+    commit.add_from_before(&json);
     Ok(read)
 }

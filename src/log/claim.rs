@@ -9,6 +9,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use bytes::Bytes;
 use millstream_operators::protocol::{Claim, LogId, Place, State};
+use millstream_operators::state::Defined;
 
 use crate::clock::Clock;
 use crate::config::{Definition, SourceChange};
@@ -31,8 +32,8 @@ pub struct Claimant {
     pub definition: Definition,
     /// Its sinks with their paths; empty where the log lies.
     pub sinks: BTreeMap<Place, String>,
-    /// Its averages by name, as they are defined.
-    pub averages: BTreeMap<String, String>,
+    /// Its operators that have state, by name, with their parts.
+    pub operators: BTreeMap<String, Defined>,
     /// What would otherwise stop the start.
     pub accept: BTreeSet<Accept>,
     pub take_over: TakeOver,
@@ -106,7 +107,7 @@ impl Claimant {
             log: LogId::from_seed(&self.writer),
             definition: Some(self.definition.to_json()),
             sinks: self.sinks.clone(),
-            averages: self.averages.clone(),
+            operators: self.operators.clone(),
             pins,
             forgotten: Vec::new(),
             notes,
@@ -124,6 +125,7 @@ impl Claimant {
             notes.push(format!("accepted: the pipeline {} is now called {}", state.pipeline, self.pipeline));
         }
         notes.extend(self.check_sinks(store, state)?);
+        self.check_entries(store, state)?;
         let Some(before) = &state.definition else { return Ok(notes) };
         let before = Definition::from_json(before).map_err(|error| {
             Fatal::Log(format!("the definition in the log of {} cannot be read: {error}", store.name()))
@@ -136,6 +138,18 @@ impl Claimant {
         }
         notes.extend(before.changes(&self.definition));
         Ok(notes)
+    }
+
+    /// What an operator knows, and nothing but the log can tell, is there.
+    fn check_entries(&self, store: &dyn Store, state: &State) -> Result<(), Fatal> {
+        let gone = |name: &&String| self.operators.get(*name).is_some_and(|parts| !parts.is_empty());
+        match state.incomplete.iter().find(gone) {
+            None => Ok(()),
+            Some(operator) => Err(Fatal::Log(format!(
+                "the log of {} lacks a part of what [{operator}] knows: objects that a commit names are gone (the lines before                  this one name them). Put them back from a backup or an older version; or take [{operator}] out of the                  pipeline file, start once, and put it in again: it then begins anew, and knows nothing of older records",
+                store.name()
+            ))),
+        }
     }
 
     /// A sink keeps its path: its older files are looked for there.

@@ -1,7 +1,7 @@
 //! The task beside the commit operator: drafts become commits, commits become visible files.
 //!
 //! ```text
-//! draft ─► (lists beside it) ─► append ─► (acknowledge the source) ─► publish, several at once ─► sealed
+//! draft ─► (lists beside it) ─► append ─► publish, several at once ─► sealed, followers told
 //!                                 │                                     └► how far all is published, told in the next commit
 //!                                 └► the hint; now and then a snapshot
 //! ```
@@ -9,28 +9,27 @@
 //! to commit it looks at the log now and then, so that a process that was fenced out learns of it. While it lives it renews
 //! the note of who runs the pipeline.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
 use millstream_operators::commit::{CommitRequest, Draft, Sealed};
-use millstream_operators::protocol::{AverageTotals, Commit, FileRecord, Place, SnapshotRef, State, coverage, recover};
+use millstream_operators::protocol::{Commit, FileRecord, Place, SnapshotRef, State, coverage, recover};
+use millstream_operators::state::Operators;
 use tokio::task::JoinSet;
-use tokio::time::timeout;
 
 use crate::bridge::{TokioEnd, Trouble};
 use crate::clock::Clock;
 use crate::connector::Source;
 use crate::exit::Fatal;
-use crate::log::append::{Appended, append};
+use crate::followers::{Followers, Told};
+use crate::log::append::{Appended, Large, append_with};
 use crate::log::claim::Claimant;
 use crate::log::objects::commit_key;
-use crate::log::{Places, body, owner, publish, read, snapshot};
+use crate::log::{Places, owner, publish, read, snapshot, states};
 
 /// Commits that may wait for their files to appear before the next one is made.
 const UNPUBLISHED: usize = 4;
-/// How long a source may take to hear of a commit.
-const ACKNOWLEDGE: Duration = Duration::from_secs(5);
 /// How long to sit with nothing to commit before looking whether we are fenced out.
 const IDLE_LOOK: Duration = Duration::from_secs(20);
 
@@ -44,13 +43,13 @@ pub struct Worth {
     pub snapshot: u64,
     /// Most commits that a start has to read.
     pub commits: u64,
-    /// A commit of this many bytes keeps its lists beside it.
-    pub body: usize,
+    /// What of a commit lies beside it.
+    pub large: Large,
 }
 
 impl Default for Worth {
     fn default() -> Self {
-        Worth { snapshot: 1 << 20, commits: 1_000, body: body::LARGE }
+        Worth { snapshot: 1 << 20, commits: 1_000, large: Large::default() }
     }
 }
 
@@ -59,6 +58,7 @@ impl Default for Worth {
 pub struct Committing {
     pub places: Places,
     pub source: Arc<dyn Source>,
+    pub followers: Followers,
     pub who: Claimant,
     pub clock: Clock,
     pub trouble: Trouble,
@@ -79,6 +79,8 @@ struct Committer {
     /// The log as far as it concerns the next commit: its maps stay empty.
     log: State,
     published: BTreeSet<u64>,
+    /// What followers will hear of commits that are not published yet.
+    telling: BTreeMap<u64, Told>,
     publishing: usize,
     snapshotting: bool,
     /// The commit that the hint names, and whether it is being written.
@@ -87,17 +89,19 @@ struct Committer {
     tasks: JoinSet<Came>,
 }
 
-/// Runs until the operator is gone. `state` is the claimed log, everything before it published; its positions and averages are
-/// not needed.
+/// Runs until the operator is gone. `state` is the claimed log, everything before it published; its positions and the entries of
+/// operators are not needed.
 pub async fn run(around: Committing, state: State, mut end: TokioEnd<CommitRequest, Sealed>) {
     let log = state.head();
     let trouble = around.trouble.clone();
     let (store, who, clock) = (around.places.log.clone(), around.who.clone(), around.clock.clone());
     let (generation, hinted) = (log.generation, log.commit);
+    around.followers.begin(&store, log.published);
     let mut committer = Committer {
         around,
         log,
         published: BTreeSet::new(),
+        telling: BTreeMap::new(),
         publishing: 0,
         snapshotting: false,
         hinted,
@@ -140,20 +144,21 @@ impl Committer {
         let store = self.around.places.log.clone();
         let epoch = draft.epoch;
         let mut commit = self.make(draft);
-        let appended = body::lay(&*store, &mut commit, self.around.worth.body).await?;
-        let bytes = match append(&*store, appended.as_ref().unwrap_or(&commit)).await? {
-            Appended::Ours(bytes) => bytes + appended.and_then(|commit| commit.body).map_or(0, |body| body.bytes),
+        let bytes = match append_with(&*store, &mut commit, self.around.worth.large).await? {
+            Appended::Ours(bytes) => bytes,
             Appended::Theirs(theirs) => return Err(self.fenced(&theirs)),
         };
         // Of the state only what the next commit needs is kept here.
-        let averages = std::mem::take(&mut commit.averages);
+        let state = std::mem::take(&mut commit.state);
         self.log.apply(&commit, bytes).map_err(|broken| Fatal::Log(broken.to_string()))?;
         self.log.positions.clear();
-        commit.averages = averages;
+        commit.state = state;
         (self.around.on_commit)(&commit);
         self.hint();
-        acknowledge(&*self.around.source, &commit).await;
-        commit.averages = AverageTotals::default();
+        if !self.around.followers.is_empty() {
+            self.telling.insert(commit.commit, self.around.followers.told(&commit));
+        }
+        commit.state = Operators::default();
         self.publish(commit, epoch);
         Ok(())
     }
@@ -176,7 +181,8 @@ impl Committer {
             coverage,
             counts: draft.counts,
             positions: draft.positions,
-            averages: draft.averages,
+            left_out: draft.left_out,
+            state: draft.state,
             ..self.log.next()
         }
     }
@@ -224,6 +230,9 @@ impl Committer {
                 self.published.insert(commit);
                 while self.published.remove(&(self.log.published + 1)) {
                     self.log.published += 1;
+                    if let Some(told) = self.telling.remove(&self.log.published) {
+                        self.around.followers.published(told);
+                    }
                 }
                 self.snapshot_if_due();
                 Ok(Some(Sealed { epoch, commit }))
@@ -238,6 +247,7 @@ impl Committer {
                     }
                     // A snapshot saves a start some reading, nothing more: the next commit tries again.
                     Err(Fatal::Store(error)) if error.can_retry() => tracing::warn!(%error, "no snapshot was made"),
+                    Err(Fatal::Log(problem)) => tracing::warn!(problem, "no snapshot was made"),
                     Err(fatal) => return Err(fatal),
                 }
                 Ok(None)
@@ -267,6 +277,7 @@ impl Committer {
         let store = self.around.places.log.clone();
         self.tasks.spawn(async move {
             snapshot::clear(&*store, commit).await;
+            states::clear(&*store, commit).await;
             Came::Cleared
         });
     }
@@ -291,53 +302,5 @@ impl Committer {
             ours: self.log.generation,
             theirs: theirs.generation,
         }
-    }
-}
-
-/// The source may like to know; the log is the truth all the same. A source that does not answer holds nobody up for long.
-async fn acknowledge(source: &dyn Source, commit: &Commit) {
-    let positions: Vec<_> =
-        commit.positions.iter().map(|(split, progress)| (split.clone(), progress.at.clone())).collect();
-    let why = match timeout(ACKNOWLEDGE, source.acknowledge(&positions)).await {
-        Ok(Ok(())) => return,
-        Ok(Err(error)) => error.to_string(),
-        Err(_) => format!("it did not answer for {} s", ACKNOWLEDGE.as_secs()),
-    };
-    tracing::warn!("the source was not told of commit {} ({why}); nothing depends on it", commit.commit);
-}
-
-#[cfg(test)]
-#[allow(clippy::expect_used)]
-mod tests {
-    //! Would catch a pipeline that stands still because a broker does not answer.
-
-    use async_trait::async_trait;
-    use millstream_operators::{Position, Split};
-
-    use super::*;
-    use crate::connector::{Discovery, End, Outlet, SourceError, SplitInfo};
-
-    /// Never answers when it is told of a commit.
-    struct Silent;
-
-    #[async_trait]
-    impl Source for Silent {
-        async fn discover(&self) -> Result<Discovery, SourceError> {
-            Ok(Discovery::default())
-        }
-
-        async fn read(&self, _: &SplitInfo, _: Option<Position>, _: &mut dyn Outlet) -> Result<End, SourceError> {
-            Ok(End::Resting)
-        }
-
-        async fn acknowledge(&self, _: &[(Split, Position)]) -> Result<(), SourceError> {
-            std::future::pending().await
-        }
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn a_source_that_does_not_answer_holds_nobody_up() {
-        let told = timeout(2 * ACKNOWLEDGE, acknowledge(&Silent, &Commit::default()));
-        told.await.expect("the source held the commit up");
     }
 }

@@ -54,10 +54,10 @@ pub async fn clean(store: &dyn Store, generation: u64) -> Result<(), Fatal> {
     if newest.generation != generation {
         return Ok(());
     }
-    let state = read::state(store, last).await?;
-    let snapshot = match worth_it(&state) {
-        true => Some(snapshot::lay(store, &state, generation).await?),
-        false => state.snapshot.clone(),
+    let head = read::head(store, last).await?;
+    let snapshot = match worth_it(&head) {
+        true => Some(snapshot::lay(store, &mut read::state(store, last).await?, generation).await?),
+        false => head.snapshot,
     };
     leave(store, last, generation, &Ended { published: last, snapshot, clean: true }).await;
     read::leave_hint(store, last).await;

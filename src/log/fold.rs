@@ -167,9 +167,10 @@ pub async fn fold(store: &dyn Store, old: impl Fn(&Commit) -> bool) -> Result<Op
     Ok(Some(Folded { first, last, commits: last + 1 - first }))
 }
 
-/// A commit as a line. Of its files only what it takes to complete uploads is left out: they are published.
+/// A commit as a line, without what it takes to complete uploads or to write lost files again: its files are published.
 fn line(text: &mut Vec<u8>, mut commit: Commit) {
     commit.body = None;
+    commit.left_out.clear();
     for file in commit.files.iter_mut().chain(&mut commit.rejects) {
         file.upload.clear();
         file.parts.clear();

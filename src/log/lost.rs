@@ -16,7 +16,7 @@ use async_trait::async_trait;
 use futures::stream;
 use millstream_operators::batch::Permit;
 use millstream_operators::encode::{EncodeOptions, Encoder, Piece, Summary};
-use millstream_operators::protocol::commit::{FileRecord, Replaced, SplitProgress};
+use millstream_operators::protocol::commit::{FileRecord, LeftOut, Replaced, SplitProgress};
 use millstream_operators::protocol::coverage::{self, Span};
 use millstream_operators::protocol::recover::{Unfinished, to_finish};
 use millstream_operators::protocol::{Commit, FileKind, FileName, Place, State};
@@ -123,8 +123,6 @@ struct Time {
     stages: Stages,
     source: Arc<dyn Source>,
     splits: Discovery,
-    /// The last record of the epoch, by split.
-    last: BTreeMap<Split, Position>,
 }
 
 /// Times, each looked up once.
@@ -148,7 +146,7 @@ impl<'a> Times<'a> {
             return Ok(time.clone());
         }
         let (commit, _) = read::commit(self.store, number).await?;
-        let before = read::state(self.store, number - 1).await?;
+        let before = read::head(self.store, number - 1).await?;
         let positions = commit.positions.keys().filter_map(|split| {
             let at = before.positions.get(split)?.at.clone();
             Some((split.clone(), at))
@@ -161,27 +159,9 @@ impl<'a> Times<'a> {
         };
         source.goes_on_from(&self.now);
         let splits = discover(&*source).await?;
-        let last = last_records(&commit);
-        let time = Time { positions: positions.collect(), stages, source, splits, last, commit };
+        let time = Time { positions: positions.collect(), stages, source, splits, commit };
         Ok(self.known.entry(number).or_insert(Arc::new(time)).clone())
     }
-}
-
-/// Every record of an epoch is in a file of its commit: the last one of each split in any of them.
-fn last_records(commit: &Commit) -> BTreeMap<Split, Position> {
-    let mut last: BTreeMap<Split, Position> = BTreeMap::new();
-    let mut see = |span: &Span| match last.get_mut(&span.split) {
-        Some(known) if *known < span.last => *known = span.last.clone(),
-        Some(_) => {}
-        None => {
-            last.insert(span.split.clone(), span.last.clone());
-        }
-    };
-    commit.coverage.iter().flat_map(|coverage| &coverage.spans).for_each(&mut see);
-    for (place, file) in commit.all_files().filter(|(_, file)| !file.ranges.is_empty()) {
-        coverage::spans(place, file, &[]).iter().for_each(&mut see);
-    }
-    last
 }
 
 /// The commit whose epoch read the file's records, and the file that it named: the first in a row of files that stand in
@@ -259,30 +239,39 @@ fn ranges(spans: &[Span], rows: u64) -> Vec<millstream_operators::protocol::Rang
 async fn replay(time: &Time, spans: &[Span], laying: &mut Laying) -> Result<(), Fatal> {
     for ours in spans.chunk_by(|a, b| a.split == b.split) {
         let split = &ours[0].split;
-        let Some(last) = time.last.get(split) else { continue };
+        let Some(then) = time.commit.positions.get(split).filter(|then| then.records > 0) else { continue };
         let info = time.splits.splits.iter().find(|info| info.name == *split).cloned();
         let info = info.unwrap_or_else(|| gone_from_discovery(split));
         let from = time.positions.get(split).cloned().or(info.from.clone());
         let (done, failed) = (false, None);
-        let mut replay =
-            Replay { spans: ours, last, laying, records: 0, digest: RecordDigest::default(), done, failed };
+        let (wanted, records, digest) = (then.records, 0, RecordDigest::default());
+        let mut replay = Replay { spans: ours, wanted, laying, records, digest, done, failed };
         time.source.read(&info, from, &mut replay).await?;
         if let Some(fatal) = replay.failed.take() {
             return Err(fatal);
         }
-        replay.check(split, time.commit.positions.get(split))?;
+        replay.check(split, then)?;
     }
     Ok(())
 }
 
 /// A split that is not listed any more may still be readable (a closed shard within its retention).
 fn gone_from_discovery(split: &Split) -> SplitInfo {
-    SplitInfo { name: split.clone(), parents: Vec::new(), revision: "".into(), from: None, until: None }
+    SplitInfo {
+        name: split.clone(),
+        parents: Vec::new(),
+        revision: "".into(),
+        from: None,
+        until: None,
+        arrived_at: None,
+    }
 }
 
 /// Lays the rows of one lost file down again.
 struct Laying {
     place: Place,
+    /// What was left out then.
+    left_out: LeftOut,
     through: Through,
     encoder: Encoder,
     name: FileName,
@@ -313,11 +302,12 @@ impl Laying {
         };
         let encoder = Encoder::new(options).map_err(|error| failed(&error))?;
         let through = Through::new(&time.stages).map_err(|error| failed(&error))?;
-        Ok(Laying { place: lost.place.clone(), through, encoder, name, partition, pieces: Vec::new() })
+        let left_out = time.commit.left_out.clone();
+        Ok(Laying { place: lost.place.clone(), left_out, through, encoder, name, partition, pieces: Vec::new() })
     }
 
     fn push(&mut self, raw: &Arc<RawBatch>, spans: &[Span]) -> Result<(), Fatal> {
-        let outcome = self.through.apply(raw);
+        let outcome = self.through.apply_as_then(raw, &self.left_out);
         let batches: Vec<Batch> = match self.place.is_rejects() {
             true => outcome.rejects,
             false => {
@@ -371,8 +361,8 @@ fn within(batch: &Batch, spans: &[Span]) -> Result<Batch, Fatal> {
 /// Takes a split's records until those of the epoch are all there.
 struct Replay<'a> {
     spans: &'a [Span],
-    /// The last record of the epoch.
-    last: &'a Position,
+    /// How many records the epoch has of the split. The last ones may be in no file: some are left out.
+    wanted: u64,
     laying: &'a mut Laying,
     records: u64,
     digest: RecordDigest,
@@ -382,8 +372,7 @@ struct Replay<'a> {
 
 impl Replay<'_> {
     /// Whether the source gave the very records that were read then.
-    fn check(&self, split: &Split, then: Option<&SplitProgress>) -> Result<(), Fatal> {
-        let Some(then) = then else { return Ok(()) };
+    fn check(&self, split: &Split, then: &SplitProgress) -> Result<(), Fatal> {
         let same = then.digest.is_none_or(|digest| digest == self.digest);
         if same && then.records == self.records {
             return Ok(());
@@ -405,14 +394,10 @@ impl Outlet for Replay<'_> {
     async fn send(&mut self, batch: RawBatch) -> bool {
         let raw = Arc::new(batch);
         let count = raw.records.len();
-        let inside = if count > 0 && raw.position(count - 1) <= *self.last {
-            count
-        } else {
-            (0..count).take_while(|record| raw.position(*record) <= *self.last).count()
-        };
+        let inside = (count as u64).min(self.wanted - self.records) as usize;
         self.records += inside as u64;
         self.digest += RecordDigest::of_records(&raw, 0..inside);
-        self.done = inside < count || (count > 0 && raw.position(count - 1) >= *self.last);
+        self.done = self.records == self.wanted;
         if let Err(fatal) = self.laying.push(&raw, self.spans) {
             self.failed = Some(fatal);
             self.done = true;

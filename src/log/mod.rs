@@ -12,7 +12,6 @@
 //! names; what a commit names becomes visible, whoever finishes it and however often.
 
 pub mod append;
-pub mod backfill;
 pub mod body;
 pub mod claim;
 pub mod committer;
@@ -26,10 +25,10 @@ pub mod owner;
 pub mod past;
 pub mod publish;
 pub mod read;
-pub mod recount;
 pub mod recover;
 pub mod repair;
 pub mod snapshot;
+pub mod states;
 pub mod verify;
 
 use std::collections::{BTreeMap, BTreeSet};

@@ -3,10 +3,13 @@
 //! ```text
 //! commits/<n>.json               the log
 //! bodies/<n>-g<g>.json.zst       lists of a large commit, named by it
+//! state/<n>-g<g>-<operator>-<i>.arrow.zst       what a commit changes of an operator's state, named by it
 //! snapshots/<n>-g<g>.json.zst    what the log adds up to, named by a commit
+//! snapshots/<n>-g<g>-<operator>-<i>.arrow.zst   the state of an operator, named by a snapshot
 //! ends/<n>-g<g>.json             a start, or a clean end, found all published up to commit n
 //! folds/<k>.json                 which commits were folded away, and where they are now
 //! folded/<first>-<last>-<crc>.jsonl.zst   folded commits
+//! followers/<name>.json          how far a follower has heard
 //! hint.json                      about where the log ends
 //! owner.json                     who runs the pipeline now
 //! ```
@@ -36,10 +39,17 @@ pub const OWNER: &str = ".millstream/owner.json";
 pub const FOLDS: &str = ".millstream/folds/";
 /// The lists of large commits.
 pub const BODIES: &str = ".millstream/bodies/";
+/// What large commits change of the state of operators.
+pub const STATES: &str = ".millstream/state/";
 /// Snapshots.
 pub const SNAPSHOTS: &str = ".millstream/snapshots/";
 /// The marks of starts and clean ends.
 pub const ENDS: &str = ".millstream/ends/";
+
+/// The key of a follower's progress.
+pub fn follower_key(name: &str) -> String {
+    format!(".millstream/followers/{name}.json")
+}
 
 /// The key of a commit.
 pub fn commit_key(commit: u64) -> String {
@@ -51,9 +61,14 @@ pub fn body_key(commit: u64, generation: u64) -> String {
     format!("{BODIES}{commit}-g{generation}.json.zst")
 }
 
-/// The key of a snapshot.
-pub fn snapshot_key(commit: u64, generation: u64) -> String {
-    format!("{SNAPSHOTS}{commit}-g{generation}.json.zst")
+/// What the keys of a commit's state begin with.
+pub fn state_prefix(commit: u64, generation: u64) -> String {
+    format!("{STATES}{commit}-g{generation}")
+}
+
+/// What the key of a snapshot, and those of the state in it, begin with.
+pub fn snapshot_prefix(commit: u64, generation: u64) -> String {
+    format!("{SNAPSHOTS}{commit}-g{generation}")
 }
 
 /// The key of the mark that a generation leaves when all is published up to a commit.
@@ -69,7 +84,7 @@ pub fn fold_key(fold: u64) -> String {
 /// The bytes that every zstd frame begins with. The first release laid down snapshots as plain JSON.
 const ZSTD: [u8; 4] = [0x28, 0xb5, 0x2f, 0xfd];
 /// Fast enough not to matter, and within a tenth of what higher levels reach on lists like ours.
-const LEVEL: i32 = 6;
+pub const LEVEL: i32 = 6;
 /// Bytes of JSON packed at a time.
 const BUFFER: usize = 64 << 10;
 

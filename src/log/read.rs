@@ -11,6 +11,7 @@ use futures::{StreamExt, TryStreamExt, stream};
 use millstream_operators::protocol::commit::Unreadable;
 use millstream_operators::protocol::damage::{Beginning, Damage, Witnesses};
 use millstream_operators::protocol::{Commit, State};
+use millstream_operators::state::KINDS;
 use serde::{Deserialize, Serialize};
 
 use crate::connector::Store;
@@ -18,13 +19,22 @@ use crate::exit::Fatal;
 use crate::log::ending::{self, Ended};
 use crate::log::fold::{self, Folds, Segment};
 use crate::log::objects::{HINT, ROOT, TRY, commit_key, get};
-use crate::log::{body, snapshot};
+use crate::log::{body, snapshot, states};
 use crate::retry::{Pause, patiently};
 
 /// Commits read side by side.
 const AHEAD: usize = 64;
+/// Objects of state read side by side.
+const STATES_AHEAD: usize = 8;
 /// Looks at a log that changes while it is looked at.
 const LOOKS: usize = 3;
+
+/// Whether the entries of operators with state are read: they may be many, and few ask for them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Entries {
+    Read,
+    Left,
+}
 
 /// What the hint object says.
 #[derive(Serialize, Deserialize)]
@@ -154,7 +164,8 @@ pub async fn commit(store: &dyn Store, number: u64) -> Result<(Commit, u64), Fat
         }
     };
     let lists = body::fetch(store, &mut commit).await?;
-    Ok((commit, bytes.len() as u64 + lists))
+    let state = commit.state.object_bytes();
+    Ok((commit, bytes.len() as u64 + lists + state))
 }
 
 /// A commit that was folded away, perhaps just now.
@@ -197,6 +208,15 @@ pub async fn covered(store: &dyn Store, newest: u64) -> Result<u64, Fatal> {
 
 /// What the log adds up to at commit `last`, from its newest snapshot and the commits behind it.
 pub async fn state(store: &dyn Store, last: u64) -> Result<State, Fatal> {
+    state_with(store, last, Entries::Read).await
+}
+
+/// The same without the entries of operators.
+pub async fn head(store: &dyn Store, last: u64) -> Result<State, Fatal> {
+    state_with(store, last, Entries::Left).await
+}
+
+async fn state_with(store: &dyn Store, last: u64, entries: Entries) -> Result<State, Fatal> {
     if last == 0 {
         return Ok(State::default());
     }
@@ -204,13 +224,13 @@ pub async fn state(store: &dyn Store, last: u64) -> Result<State, Fatal> {
     let ended = ending::read(store, last, newest.generation).await?;
     let snapshot = ended.as_ref().and_then(|ended| ended.snapshot.clone()).or(newest.snapshot);
     let mut state = match &snapshot {
-        Some(snapshot) => match snapshot::read(store, snapshot).await {
-            Err(Fatal::Log(problem)) => return without_snapshot(store, last, ended, &problem).await,
+        Some(snapshot) => match snapshot::read(store, snapshot, entries).await {
+            Err(Fatal::Log(problem)) => return without_snapshot(store, last, entries, ended, &problem).await,
             read => read?,
         },
         None => State::default(),
     };
-    take_in(store, &mut state, last).await?;
+    take_in(store, &mut state, last, entries).await?;
     if let Some(ended) = ended {
         state.ended(ended.published, ended.snapshot);
     }
@@ -218,25 +238,49 @@ pub async fn state(store: &dyn Store, last: u64) -> Result<State, Fatal> {
 }
 
 /// The state at a commit whose snapshot is gone or spoilt: of all commits. The next snapshot is made as if there were none.
-async fn without_snapshot(store: &dyn Store, last: u64, ended: Option<Ended>, problem: &str) -> Result<State, Fatal> {
+async fn without_snapshot(
+    store: &dyn Store,
+    last: u64,
+    entries: Entries,
+    ended: Option<Ended>,
+    problem: &str,
+) -> Result<State, Fatal> {
     tracing::warn!(problem, "reading all commits instead");
     let mut state = State::default();
-    take_in(store, &mut state, last).await?;
+    take_in(store, &mut state, last, entries).await?;
     state.ended(ended.map_or(0, |ended| ended.published), None);
     state.snapshot = None;
     Ok(state)
 }
 
-/// Takes the commits up to `last` into a state.
-pub async fn take_in(store: &dyn Store, state: &mut State, last: u64) -> Result<(), Fatal> {
+/// Takes the commits up to `last` into a state. An operator of which entries are gone is `incomplete` then; one that counts back
+/// is forgotten instead, so that it is counted again.
+pub async fn take_in(store: &dyn Store, state: &mut State, last: u64, entries: Entries) -> Result<(), Fatal> {
     if state.commit >= last {
         return Ok(());
     }
-    let mut commits = stream(store, state.commit + 1, last).await?;
+    let fetched = |commit: Result<(Commit, u64), Fatal>| async move {
+        let (mut commit, bytes) = commit?;
+        if entries == Entries::Read {
+            for missing in states::fetch(store, &mut commit.state).await? {
+                tracing::warn!(commit = commit.commit, "{missing}, and the commit names it");
+            }
+        }
+        Ok::<_, Fatal>((commit, bytes))
+    };
+    let mut commits = stream(store, state.commit + 1, last).await?.map(fetched).buffered(STATES_AHEAD);
     while let Some((commit, bytes)) = commits.try_next().await? {
         state.apply(&commit, bytes).map_err(|broken| {
             Fatal::Log(format!("the commit log in {} does not hold: {broken}; see `millstream repair`", store.name()))
         })?;
+    }
+    if entries == Entries::Read {
+        for operator in KINDS.iter().filter(|kind| kind.counts_back) {
+            if state.incomplete.remove(operator.name) {
+                tracing::warn!("what the log says of {} is not whole: it is counted again", operator.name);
+                state.operators.forget(operator.name);
+            }
+        }
     }
     Ok(())
 }

@@ -180,7 +180,7 @@ impl Acting<'_> {
         });
         let whole = whole.unwrap_or_default();
         let store = &*self.places.log;
-        let state = read::state(store, whole).await?;
+        let state = read::head(store, whole).await?;
         let (mut generation, mut files) = (state.generation, 0);
         for (_, within) in self.places.folders() {
             for key in aside::files_behind(&**within, &state, &mut generation).await? {
@@ -222,7 +222,7 @@ impl Acting<'_> {
 
     async fn state(&self) -> Result<State, Fatal> {
         let store = &*self.places.log;
-        read::state(store, read::end(store).await?).await
+        read::head(store, read::end(store).await?).await
     }
 
     /// Records what was done, by a commit of a generation of its own: a run that is still at work is fenced out.

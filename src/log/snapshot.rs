@@ -5,18 +5,39 @@
 //! start needs the commits behind that one by one.
 
 use millstream_operators::protocol::{SnapshotRef, State};
+use millstream_operators::state::Operators;
 
 use crate::connector::Store;
 use crate::exit::Fatal;
-use crate::log::objects::{SNAPSHOTS, get, pack_json, snapshot_key, unpack_json};
-use crate::log::read;
+use crate::log::objects::{SNAPSHOTS, get, pack_json, snapshot_prefix, unpack};
+use crate::log::read::Entries;
+use crate::log::{read, states};
 
 /// Reads a snapshot.
-pub async fn read(store: &dyn Store, snapshot: &SnapshotRef) -> Result<State, Fatal> {
+pub async fn read(store: &dyn Store, snapshot: &SnapshotRef, entries: Entries) -> Result<State, Fatal> {
     let key = &snapshot.key;
     let missing = || Fatal::Log(format!("{key} is missing from {}: a commit names it", store.name()));
     let bytes = get(store, key).await?.ok_or_else(missing)?;
-    unpack_json(&bytes).map_err(|error| Fatal::Log(format!("{key} in {} is not a snapshot: {error}", store.name())))
+    let wrong =
+        |error: &dyn std::fmt::Display| Fatal::Log(format!("{key} in {} is not a snapshot: {error}", store.name()));
+    let json = unpack(&bytes).map_err(|error| wrong(&error))?;
+    let mut state: State = serde_json::from_slice(&json).map_err(|error| wrong(&error))?;
+    if state.operators.is_empty() {
+        state.operators = Operators::from_before(&json);
+    }
+    match entries {
+        Entries::Read => {
+            if let Some(missing) = states::fetch(store, &mut state.operators).await?.first() {
+                return Err(Fatal::Log(format!("{missing}, and {key} names it")));
+            }
+        }
+        Entries::Left => {
+            let large = state.operators.iter().filter(|(_, change)| !change.objects.is_empty());
+            state.incomplete = large.map(|(name, _)| name.to_owned()).collect();
+        }
+    }
+    state.operators.iter_mut().for_each(|(_, change)| change.objects.clear());
+    Ok(state)
 }
 
 /// Writes a snapshot of the log as it was at commit `at`.
@@ -27,18 +48,33 @@ pub async fn write(
     generation: u64,
 ) -> Result<SnapshotRef, Fatal> {
     let mut state = match &last {
-        Some(last) => read(store, last).await?,
+        Some(last) => match read(store, last, Entries::Read).await {
+            Err(Fatal::Log(problem)) => {
+                tracing::warn!(problem, "reading all commits instead");
+                State::default()
+            }
+            read => read?,
+        },
         None => State::default(),
     };
-    read::take_in(store, &mut state, at).await?;
-    lay(store, &state, generation).await
+    read::take_in(store, &mut state, at, Entries::Read).await?;
+    lay(store, &mut state, generation).await
 }
 
 /// Writes a state down as a snapshot.
-pub async fn lay(store: &dyn Store, state: &State, generation: u64) -> Result<SnapshotRef, Fatal> {
-    let bytes = pack_json(state)?;
-    let key = snapshot_key(state.commit, generation);
-    let snapshot = SnapshotRef { commit: state.commit, key, bytes: bytes.len() as u64 };
+pub async fn lay(store: &dyn Store, state: &mut State, generation: u64) -> Result<SnapshotRef, Fatal> {
+    if let Some(operator) = state.incomplete.first() {
+        return Err(Fatal::Log(format!("no snapshot can be made: the log lacks entries of {operator}")));
+    }
+    let prefix = snapshot_prefix(state.commit, generation);
+    states::lay(store, &mut state.operators, &prefix, states::LARGE).await?;
+    let packed = pack_json(state);
+    let beside = state.operators.object_bytes();
+    // From here on the entries change, and the objects do not.
+    state.operators.iter_mut().for_each(|(_, change)| change.objects.clear());
+    let bytes = packed?;
+    let key = format!("{prefix}.json.zst");
+    let snapshot = SnapshotRef { commit: state.commit, key, bytes: bytes.len() as u64 + beside };
     store.put(&snapshot.key, bytes).await?;
     Ok(snapshot)
 }

@@ -16,19 +16,21 @@ use arrow::array::RecordBatch;
 use crc_fast::{CrcAlgorithm, Digest};
 use futures::stream::BoxStream;
 use futures::{StreamExt, TryStreamExt};
+use millstream_operators::average::{AverageTotals, differences};
 use millstream_operators::protocol::check::{Checker, Found, Named};
 use millstream_operators::protocol::commit::Lost;
-use millstream_operators::protocol::{AverageTotals, Commit, Place};
+use millstream_operators::protocol::{Commit, Place};
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 use serde::Serialize;
 use serde_json::Value;
 use tokio::time::sleep;
 
+use crate::averages::recount::{Layout, Recount};
 use crate::connector::{Store, StoreError};
 use crate::exit::Fatal;
 use crate::log::fold::Folds;
 use crate::log::past::Past;
-use crate::log::recount::{Layout, Recount};
+use crate::log::read::Entries;
 use crate::log::{Places, neighbours, read, snapshot};
 use crate::stages::Stages;
 
@@ -168,7 +170,7 @@ impl<P: FnMut(&str)> Verifying<'_, P> {
         let store = &*self.places.log;
         if !late.is_empty() {
             let last = read::end(store).await?;
-            let published = read::state(store, last).await?.published;
+            let published = read::head(store, last).await?.published;
             self.facts.checker.published(published);
         }
         for look in 0..LOOKS {
@@ -235,14 +237,18 @@ impl<P: FnMut(&str)> Verifying<'_, P> {
         if self.facts.checker.is_blind() {
             return Ok(());
         }
-        let problem = match snapshot::read(store, &snapshot).await {
+        let problem = match snapshot::read(store, &snapshot, Entries::Read).await {
             Err(Fatal::Log(problem)) => Some(problem),
             Err(fatal) => return Err(fatal),
             Ok(mut state) => {
-                read::take_in(store, &mut state, commits.commit).await?;
+                read::take_in(store, &mut state, commits.commit, Entries::Read).await?;
+                // The objects of older commits may be gone: then the commits do not tell all entries.
+                let operators = match commits.incomplete.is_empty() {
+                    true => state.operators == commits.operators,
+                    false => state.operators.without_entries() == commits.operators.without_entries(),
+                };
                 let same = state.positions == commits.positions
-                    && state.averages == commits.averages
-                    && state.kept == commits.kept
+                    && operators
                     && state.definition == commits.definition
                     && state.log == commits.log
                     && state.pins == commits.pins
@@ -292,21 +298,22 @@ impl<P: FnMut(&str)> Verifying<'_, P> {
 
     /// An average that no start has counted yet, or not as it is defined now, has nothing to be compared with.
     async fn compare_averages(&mut self) -> Result<(), Fatal> {
-        for average in self.recount.leave_out_all_but(&self.facts.checker.state().kept) {
+        for average in self.recount.leave_out_all_but(self.facts.checker.state().operators.defined::<AverageTotals>()) {
             let note = format!("average {average} is new or changed: the next start counts it");
             self.report.notes.push(note);
         }
         let files: AverageTotals = self.recount.totals().into_iter().collect();
         let files = self.recount.comparable(&files);
-        let log = match self.facts.checker.is_blind() {
-            false => self.recount.comparable(&self.facts.checker.state().averages),
-            true => {
-                let store = &*self.places.log;
-                self.recount.comparable(&read::state(store, self.facts.checker.state().commit).await?.averages)
-            }
+        let state = self.facts.checker.state();
+        let state = match self.facts.checker.is_blind() || !state.incomplete.is_empty() {
+            true => &read::state(&*self.places.log, state.commit).await?,
+            false => state,
         };
+        let none = AverageTotals::default();
+        let log = self.recount.comparable(state.operators.get().unwrap_or(&none));
         let missing = self.missing_rows()?;
-        self.facts.checker.recounted(&log, &files, missing);
+        let problems = differences(&log, &files, missing);
+        problems.into_iter().for_each(|problem| self.facts.checker.problem(problem));
         for average in self.recount.uncountable() {
             let note = format!(
                 "average {average} was not counted again: no sink takes every row, or some files do not hold all of its columns"
@@ -353,7 +360,7 @@ impl Report {
 }
 
 /// A file as a temporary file, from its beginning, with its size and its checksum.
-pub(super) async fn spool(store: &dyn Store, path: &str) -> Result<(File, u64, u64), Fatal> {
+pub(crate) async fn spool(store: &dyn Store, path: &str) -> Result<(File, u64, u64), Fatal> {
     let failed = |error: std::io::Error| Fatal::Failed(format!("a temporary file for {path}: {error}"));
     let mut pieces = store.read(path, 0).await?;
     let mut file = tempfile::tempfile().map_err(failed)?;
@@ -368,7 +375,7 @@ pub(super) async fn spool(store: &dyn Store, path: &str) -> Result<(File, u64, u
     Ok((file, bytes, crc.finalize()))
 }
 
-pub(super) fn count(file: File, path: &str, mut recount: Option<(&mut Recount, &Layout)>) -> Result<u64, String> {
+pub(crate) fn count(file: File, path: &str, mut recount: Option<(&mut Recount, &Layout)>) -> Result<u64, String> {
     let reader = ParquetRecordBatchReaderBuilder::try_new(file).and_then(|builder| builder.build());
     let mut rows = 0;
     for batch in reader.map_err(|error| format!("not a Parquet file: {error}"))? {
@@ -382,6 +389,6 @@ pub(super) fn count(file: File, path: &str, mut recount: Option<(&mut Recount, &
 }
 
 /// The columns of a key's partition path, as they are escaped there.
-pub(super) fn partition_parts(path: &str) -> BTreeMap<&str, &str> {
+pub(crate) fn partition_parts(path: &str) -> BTreeMap<&str, &str> {
     path.split('/').filter_map(|part| part.split_once('=')).collect()
 }

@@ -45,6 +45,7 @@ mod tests {
             revision: (*revision).into(),
             from: None,
             until: None,
+            arrived_at: None,
         };
         shown.iter().map(split).collect()
     }

@@ -69,6 +69,7 @@ impl Store for Shelf {
             key: key.clone(),
             size: bytes.len() as u64,
             version: version.to_string(),
+            modified: Some(1_700_000_000_000_000 + *version as i64),
             crc: None,
         };
         Ok(files.iter().filter(|(key, _)| key.starts_with(prefix)).map(entry).collect())

@@ -115,6 +115,19 @@ pub(crate) fn variants(rng: &mut StdRng) -> Vec<Variant> {
         "[epoch]",
         &format!("[[sink]]\nname = \"wordy\"\npath = \"wordy\"\nwhere = \"word_count >= {WORDY}\"\n[epoch]"),
     );
+    let dedup = |by: &str| {
+        text.replace(
+            "[[average]]\nname = \"words\"",
+            &format!("[dedup]\nby = {by}\nwithin = \"30 days\"\n[[average]]\nname = \"words\""),
+        )
+    };
+    // Its keys, and an epoch, have to fit into memory.
+    let roomy = |text: String| {
+        let memory = text.lines().find(|line| line.starts_with("memory = ")).unwrap().to_owned();
+        text.replace(&memory, "memory = \"256KiB\"")
+    };
+    let dedup = |by: &str| roomy(dedup(by));
+    let (twins, twins_by_tongue) = (dedup("\"twin\""), dedup("[\"tongue\", \"twin\"]"));
     const ALL: &[&str] = &["words", "by_tongue"];
     let variant = |(name, text, averages): (&'static str, String, &'static [&'static str])| {
         let config = Config::parse("world.toml", &text, &|_| None).unwrap_or_else(|errors| panic!("{errors}"));
@@ -129,6 +142,8 @@ pub(crate) fn variants(rng: &mut StdRng) -> Vec<Variant> {
         ("definition: an average less", fewer, &ALL[..1]),
         ("definition: another partition", moved, ALL),
         ("definition: a sink more", sinks, ALL),
+        ("definition: dedup", twins, ALL),
+        ("definition: dedup by another key", twins_by_tongue, ALL),
     ];
     variants.into_iter().map(variant).collect()
 }
@@ -161,6 +176,7 @@ format = "json"
 article_id = "string!"
 publish_date = "timestamp"
 tongue = "string"
+twin = "int64"
 content = "string!"
 [validate]
 content_not_empty = "length(content) > 0"

@@ -12,7 +12,13 @@ use xxhash_rust::xxh3::xxh3_64_with_seed;
 /// What should become of a record.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Fate {
-    Row { words: u64, at: Option<DateTime<Utc>>, tongue: Option<&'static str> },
+    /// Several records may have one `twin`.
+    Row {
+        words: u64,
+        at: Option<DateTime<Utc>>,
+        tongue: Option<&'static str>,
+        twin: Option<u64>,
+    },
     Reject(&'static str),
 }
 
@@ -38,7 +44,8 @@ pub(crate) fn fate(seed: u64, split: &str, index: u64) -> Fate {
             let (day, hour) = (1 + (drawn >> 8) % 3, (drawn >> 16) % 3);
             let time = DateTime::parse_from_rfc3339(&format!("2024-02-{day:02}T{hour:02}:10:00Z")).unwrap();
             let at = (!(drawn >> 24).is_multiple_of(7)).then(|| time.to_utc());
-            Fate::Row { words: 1 + (drawn >> 32) % 9, at, tongue: TONGUES[(drawn >> 40) as usize % 3] }
+            let twin = Some((drawn >> 48) % 150).filter(|twin| *twin > 4);
+            Fate::Row { words: 1 + (drawn >> 32) % 9, at, tongue: TONGUES[(drawn >> 40) as usize % 3], twin }
         }
     }
 }
@@ -56,11 +63,13 @@ pub(crate) fn make(seed: u64, split: &str, index: u64) -> Bytes {
         Fate::Reject("decode") => format!("{{\"article_id\":\"{id}\","),
         Fate::Reject("missing") => format!("{{\"article_id\":\"{id}\"}}"),
         Fate::Reject(_) => format!("{{\"article_id\":\"{id}\",\"content\":\"\"}}"),
-        Fate::Row { words, at, tongue } => {
+        Fate::Row { words, at, tongue, twin } => {
+            let twin = twin.map_or("null".into(), |twin| twin.to_string());
             let at = at.map_or("null".into(), |at| format!("\"{}\"", at.to_rfc3339()));
             let tongue = tongue.map_or("null".into(), |tongue| format!("\"{tongue}\""));
             let content = content(words);
-            format!("{{\"article_id\":\"{id}\",\"publish_date\":{at},\"tongue\":{tongue},\"content\":\"{content}\"}}")
+            let rest = format!("\"tongue\":{tongue},\"twin\":{twin},\"content\":\"{content}\"");
+            format!("{{\"article_id\":\"{id}\",\"publish_date\":{at},{rest}}}")
         }
     })
 }

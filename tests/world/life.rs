@@ -6,6 +6,7 @@ use millstream::bridge::{Budget, Trouble};
 use millstream::connector::memory::Unreliable;
 use millstream::connector::{Bounds, Source, Store};
 use millstream::exit::Fatal;
+use millstream::log::append::Large;
 use millstream::log::committer::Worth;
 use millstream::log::{Places, ending};
 use millstream::pipeline::Plan;
@@ -20,7 +21,7 @@ use crate::crew::Crew;
 use crate::drawn::Destiny;
 
 /// Objects beside the commits come soon.
-const WORTH: Worth = Worth { snapshot: 3 << 10, commits: 40, body: 2 << 10 };
+const WORTH: Worth = Worth { snapshot: 3 << 10, commits: 40, large: Large { body: 2 << 10, state: 1 << 10 } };
 
 pub(crate) struct Life {
     pub(crate) destiny: Destiny,
@@ -171,7 +172,7 @@ impl Life {
                 let (generation, commit) = (ready.state.generation, ready.state.commit);
                 let log = ready.places.log.clone();
                 let mut plan: Plan =
-                    run::plan(&self.stages, &self.options, ready, self.trouble.clone(), rt.handle().clone());
+                    run::plan(&self.stages, &self.options, ready, self.trouble.clone(), rt.handle().clone()).unwrap();
                 self.budget = Some(plan.budget.clone());
                 plan.committing.worth = WORTH;
                 let crew = Crew::new(self.options.workers, &Arc::new(plan));

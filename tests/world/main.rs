@@ -28,6 +28,7 @@ mod flaky;
 mod incident;
 mod lakeside;
 mod life;
+mod neighbour;
 mod oracle;
 mod story;
 mod world;

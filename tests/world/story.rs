@@ -20,7 +20,7 @@ const MADE: [Operation; 10] = [
 ];
 
 /// What has to happen in 400 worlds.
-const EXPECTED: [&str; 50] = [
+const EXPECTED: [&str; 54] = [
     "1 worker",
     "2 workers",
     "3 workers",
@@ -55,6 +55,10 @@ const EXPECTED: [&str; 50] = [
     "lists beside a commit",
     "mark of a clean end found",
     "definition: a sink more",
+    "definition: dedup",
+    "definition: dedup by another key",
+    "record left out",
+    "state beside a commit",
     "ended: refused",
     "hint lost or stale",
     "last commits lost",

@@ -29,10 +29,10 @@ use super::key::{AverageKey, Change, Totals};
 use super::limit::limit;
 use super::packed::{PackedKey, Sum, kind};
 use super::parcel::{Parcel, parcels};
-use super::room::{Room, Share};
 use super::tally::{Averager, Tally};
 use super::totals::totals;
 use crate::batch::Batch;
+use crate::state::{Room, Share};
 
 /// As the arrangement takes them.
 type Update = ((PackedKey, ()), u64, Sum);
@@ -53,7 +53,8 @@ const RESTORED: usize = 1 << 14;
 /// further; the epoch in which that shows is never given up then, so it cannot be committed.
 ///
 /// ```
-/// use millstream_operators::average::{averages, AverageSpec, Averager, Bucket, Room};
+/// use millstream_operators::average::{averages, AverageSpec, Averager, Bucket};
+/// use millstream_operators::state::Room;
 /// # use std::sync::Arc;
 /// # use arrow::array::{ArrayRef, Int64Array, RecordBatch};
 /// # use millstream_operators::{batch::{Beside, Positions}, Batch, Origin, Permit, Position, RawBatch, Records};

@@ -13,8 +13,8 @@
 
 use std::collections::BTreeMap;
 
+use super::id::{AverageId, Total};
 use super::key::{Bucket, start_of_text, start_text};
-use crate::protocol::commit::{AverageId, Total};
 
 /// What a definition begins with where the average has a keep; the number of microseconds follows.
 const STATED: &str = "keep ";
@@ -73,7 +73,7 @@ pub trait Ordered {
 ///
 /// ```
 /// use millstream_operators::average::keep::fold_away;
-/// use millstream_operators::protocol::{AverageId, Total};
+/// use millstream_operators::average::{AverageId, Total};
 /// # use std::collections::BTreeMap;
 ///
 /// let id = |from: &str| AverageId { average: "a".into(), by: "hour".into(), from: Some(from.into()), group: vec![] };

@@ -19,8 +19,12 @@ use super::groups::Groups;
 use super::keep::spans;
 use super::key::Bucket;
 use super::packed::{Kind, PackedKey, Sum, kind};
-use super::room::{Room, Share, TOTAL};
 use super::spec::AverageSpec;
+use crate::state::{Room, Share};
+
+/// What a total counts as: an update of 48 bytes in differential's arrangement, and as much again, and a little more, while the
+/// arrangement is being merged.
+const TOTAL: usize = 112;
 
 /// How much of a kind is kept.
 #[derive(Clone, Copy, Default)]
@@ -147,7 +151,8 @@ impl Keeping {
         self.settle_waiting();
         let leaving = self.on_their_way.len() * size_of::<(PackedKey, Sum)>();
         self.share.stand(self.totals * TOTAL + self.groups.size() + leaving);
-        self.share.room().too_small_for()
+        let room = self.share.room();
+        room.is_over().then(|| room.largest())
     }
 
     fn settle_waiting(&mut self) {

@@ -13,7 +13,7 @@ use xxhash_rust::xxh3::xxh3_128;
 const NULL: u128 = 0x9e37_79b9_7f4a_7c15_f39c_c060_5ced_c834;
 
 /// A hash of each row.
-pub(super) fn rows(rows: &RecordBatch) -> Vec<u128> {
+pub(crate) fn rows(rows: &RecordBatch) -> Vec<u128> {
     let schema = rows.schema();
     fields(schema.fields().iter().map(|field| &**field), rows.columns(), rows.num_rows())
 }

@@ -33,6 +33,9 @@ pub struct SplitInfo {
     /// In a bounded run: where reading ends, as only the source understands it (a size, a sequence number). None where
     /// the split has an end of its own.
     pub until: Option<Arc<str>>,
+    /// When all of it arrived, where a split arrives as a whole (a file): microseconds since 1970, UTC.
+    #[serde(default)]
+    pub arrived_at: Option<i64>,
 }
 
 /// How the reading of a split ended.

@@ -5,9 +5,9 @@
 //!
 //! A loss that somebody accepted is no problem: it is listed apart, for ever.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
-use crate::protocol::commit::{AverageId, Commit, FileRecord, Lost, Total};
+use crate::protocol::commit::{Commit, FileRecord, Lost};
 use crate::protocol::equation::Epoch;
 use crate::protocol::naming::FileName;
 use crate::protocol::place::Place;
@@ -163,24 +163,6 @@ impl Checker {
         (!self.named.contains_key(&key)).then(|| format!("{path}: visible, but named by no commit"))
     }
 
-    /// Averages counted again from the files must be those of the log, to the last digit. `missing` rows of the files that are
-    /// counted are lost, which somebody accepted: they are in the log's averages, so the files may tell less, by no more than
-    /// those rows.
-    pub fn recounted(&mut self, log: &BTreeMap<AverageId, Total>, files: &BTreeMap<AverageId, Total>, missing: u64) {
-        let ids: BTreeSet<&AverageId> = files.keys().chain(log.keys()).collect();
-        for id in ids {
-            let (said, found) = (log.get(id), files.get(id));
-            let count = |total: Option<&Total>| total.map_or(0, |total| total.count);
-            let lacks = u64::try_from(count(said) - count(found)).is_ok_and(|lacks| 0 < lacks && lacks <= missing);
-            if said != found && !lacks {
-                let show = |total: Option<&Total>| total.map_or("none".into(), |t| format!("{}/{}", t.sum, t.count));
-                let (name, at, group) = (&id.average, id.from.as_deref().unwrap_or("overall"), &id.group);
-                let (said, found) = (show(said), show(found));
-                self.problems.push(format!("average {name} {at} {group:?}: the log says {said}, the files {found}"));
-            }
-        }
-    }
-
     /// Something else that is wrong, found by whoever gathers the facts.
     pub fn problem(&mut self, problem: String) {
         self.problems.push(problem);
@@ -216,15 +198,6 @@ mod tests {
         checker
     }
 
-    fn total(sum: &str, count: i64) -> Total {
-        Total { sum: sum.into(), count }
-    }
-
-    fn average(by: &str, sum: &str, count: i64) -> BTreeMap<AverageId, Total> {
-        let id = AverageId { average: "words".into(), by: by.into(), from: None, group: Vec::new() };
-        BTreeMap::from([(id, total(sum, count))])
-    }
-
     #[test]
     fn a_log_that_holds_has_no_problem() {
         let mut checker = fed(&[commit(1, 2, &[file("a", 2)]), commit(2, 1, &[file("b", 1)])]);
@@ -234,7 +207,6 @@ mod tests {
             checker.found(&path, &named, Some(&found));
             checker.visible(&Place::data(), &path);
         }
-        checker.recounted(&average("overall", "7", 3), &average("overall", "7", 3), 0);
         assert_eq!(checker.problems(), &[] as &[String]);
     }
 
@@ -287,26 +259,9 @@ mod tests {
     fn an_accepted_loss_is_listed_and_no_problem() {
         let lost = Lost { place: Place::data(), commit: 1, path: "a".into(), rows: 2 };
         let later = Commit { lost: vec![lost.clone()], ..commit(2, 0, &[]) };
-        let mut checker = fed(&[commit(1, 5, &[file("a", 2), file("b", 3)]), later]);
+        let checker = fed(&[commit(1, 5, &[file("a", 2), file("b", 3)]), later]);
         assert_eq!(checker.named().count(), 1);
         assert_eq!(checker.lost().collect::<Vec<_>>(), [&lost]);
-        checker.recounted(&average("overall", "9", 5), &average("overall", "4", 3), 2);
         assert_eq!(checker.problems(), &[] as &[String]);
-        checker.recounted(&average("overall", "9", 5), &average("overall", "4", 2), 2);
-        assert_eq!(checker.problems().len(), 1, "more is gone than was accepted");
-    }
-
-    #[test]
-    fn averages_that_differ_are_named() {
-        let problems = |log, files| {
-            let mut checker = Checker::default();
-            checker.recounted(&log, &files, 0);
-            checker.problems().to_vec()
-        };
-        assert!(
-            problems(average("day", "5", 2), average("day", "6", 2))[0].contains("the log says 5/2, the files 6/2")
-        );
-        assert!(problems(average("day", "5", 2), BTreeMap::new())[0].contains("the files none"));
-        assert!(problems(BTreeMap::new(), average("day", "5", 2))[0].contains("the log says none"));
     }
 }

@@ -1,6 +1,7 @@
 //! What a commit holds.
 //!
-//! A commit is one JSON object in the log. It holds only what its epoch changed: files, rejects, positions, averages. Its
+//! A commit is one JSON object in the log. It holds only what its epoch changed: files, rejects, positions, the
+//! state of operators. Its
 //! `writer` is unique to one start of one cluster, so no two writers ever produce the same bytes: that is how a writer
 //! recognises its own commit after a lost answer.
 //!
@@ -15,15 +16,17 @@ use thiserror::Error;
 
 use crate::digest::RecordDigest;
 use crate::position::{Position, Split};
-use crate::protocol::averages::AverageTotals;
 use crate::protocol::coverage::Coverage;
 use crate::protocol::equation::Counts;
 use crate::protocol::naming::LogId;
 use crate::protocol::place::Place;
 use crate::reject::Stage;
+use crate::state::Operators;
 
 /// The format that this build writes, and the newest that it reads.
-pub const FORMAT: u32 = 2;
+pub const FORMAT: u32 = 3;
+/// The first format that has a place for the state of any operator.
+const WITH_OPERATORS: u32 = 3;
 
 /// One entry of the commit log.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -68,9 +71,6 @@ pub struct Commit {
     /// What changed or was accepted with this commit, a line each.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub notes: Vec<String>,
-    /// Averages that the definition no longer has. Added again, they start from a recount.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub dropped: Vec<String>,
     /// Finished splits that the source will never name again: they are known no longer.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub forgotten: Vec<Split>,
@@ -79,7 +79,7 @@ pub struct Commit {
     pub lost: Vec<Lost>,
     /// Where the lists below are, when they are too large for the commit itself.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub body: Option<BodyRef>,
+    pub body: Option<ObjectRef>,
     /// Data files, each under the path of its sink.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub files: Vec<FileRecord>,
@@ -98,13 +98,13 @@ pub struct Commit {
     /// What became of records that were neither laid down nor rejected, as far as there were any.
     #[serde(default, skip_serializing_if = "Counts::is_empty")]
     pub counts: Counts,
-    /// Definitions of averages that are new or not what they were: what the log said of them before counts no more, and
-    /// `averages` holds what they come to instead.
+    /// Records that an operator with state left out, by split: from one record to another none was laid down. Who writes a lost
+    /// file again has no state to ask.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
-    pub kept: BTreeMap<String, String>,
-    /// The new totals of the averages that changed.
-    #[serde(default, skip_serializing_if = "AverageTotals::is_empty")]
-    pub averages: AverageTotals,
+    pub left_out: LeftOut,
+    /// What changed of the state of operators.
+    #[serde(default, skip_serializing_if = "Operators::is_empty")]
+    pub state: Operators,
 }
 
 /// A file that a commit makes part of the data.
@@ -164,6 +164,9 @@ pub struct Lost {
     pub rows: u64,
 }
 
+/// Stretches of records by split, each from its first to its last record.
+pub type LeftOut = BTreeMap<Split, Vec<(Position, Position)>>;
+
 /// How far a split is read.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SplitProgress {
@@ -180,9 +183,9 @@ pub struct SplitProgress {
     pub done: bool,
 }
 
-/// The object that holds a commit's lists.
+/// An object that a commit or a snapshot names.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct BodyRef {
+pub struct ObjectRef {
     pub key: String,
     pub bytes: u64,
     /// CRC-64/NVME of the object, in hexadecimal.
@@ -202,8 +205,8 @@ pub struct Body {
     pub positions: BTreeMap<Split, SplitProgress>,
     #[serde(default, skip_serializing_if = "Counts::is_empty")]
     pub counts: Counts,
-    #[serde(default, skip_serializing_if = "AverageTotals::is_empty")]
-    pub averages: AverageTotals,
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub left_out: LeftOut,
 }
 
 /// A snapshot object: what the log adds up to at a commit.
@@ -213,28 +216,6 @@ pub struct SnapshotRef {
     pub commit: u64,
     pub key: String,
     pub bytes: u64,
-}
-
-/// Which total: an average, a bucket of time, a group.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-pub struct AverageId {
-    pub average: String,
-    /// `overall`, `hour` or `day`.
-    pub by: String,
-    /// The bucket's start, RFC 3339 in UTC; none for overall.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub from: Option<String>,
-    /// The values of the group's columns, in their order.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub group: Vec<Option<String>>,
-}
-
-/// An exact sum and what it counts.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Total {
-    /// The sum, exact, as decimal text.
-    pub sum: String,
-    pub count: i64,
 }
 
 /// Why bytes are no commit that this build reads.
@@ -275,7 +256,16 @@ impl Commit {
             let version = if version.is_empty() { "of a later release".to_owned() } else { version };
             return Err(Unreadable::Newer { format, version });
         }
-        serde_json::from_slice(bytes).map_err(Unreadable::NotACommit)
+        let mut commit: Commit = serde_json::from_slice(bytes).map_err(Unreadable::NotACommit)?;
+        commit.add_from_before(bytes);
+        Ok(commit)
+    }
+
+    /// Takes in what the bytes of the commit, or those of its body, say of state in an older format.
+    pub fn add_from_before(&mut self, json: &[u8]) {
+        if self.format < WITH_OPERATORS {
+            self.state.add_changes(Operators::from_before(json));
+        }
     }
 
     /// Takes the lists out, to be stored beside the commit.
@@ -286,15 +276,15 @@ impl Commit {
             coverage: std::mem::take(&mut self.coverage),
             positions: std::mem::take(&mut self.positions),
             counts: std::mem::take(&mut self.counts),
-            averages: std::mem::take(&mut self.averages),
+            left_out: std::mem::take(&mut self.left_out),
         }
     }
 
     /// Puts the lists back; the commit then reads as if it had never had a body.
     pub fn put_body(&mut self, body: Body) {
-        let Body { files, rejects, coverage, positions, counts, averages } = body;
+        let Body { files, rejects, coverage, positions, counts, left_out } = body;
         (self.files, self.rejects, self.coverage) = (files, rejects, coverage);
-        (self.positions, self.counts, self.averages) = (positions, counts, averages);
+        (self.positions, self.counts, self.left_out) = (positions, counts, left_out);
     }
 
     /// The files of a place.

@@ -15,13 +15,11 @@
 //! | [`publish`] | after trying to complete an upload: published, lost, wrong, or look again |
 //! | [`recover`] | at a start: which uploads to complete, which to abort, what was lost |
 //! | [`assign`] | which worker reads which split, when children begin, when a run is over |
-//! | [`averages`] | (nothing) the totals of averages, packed |
 //! | [`check`] | the one predicate: what must hold of any log |
 //! | [`damage`] | what a start concludes from the objects of a log that are there and those that are not |
 
 pub mod append;
 pub mod assign;
-pub mod averages;
 pub mod check;
 pub mod commit;
 pub mod coverage;
@@ -33,8 +31,7 @@ pub mod publish;
 pub mod recover;
 pub mod state;
 
-pub use averages::AverageTotals;
-pub use commit::{AverageId, Commit, FileRecord, Range, SnapshotRef, SplitProgress, Total};
+pub use commit::{Commit, FileRecord, Range, SnapshotRef, SplitProgress};
 pub use equation::{Counts, Term};
 pub use naming::{FileKind, FileName, LogId};
 pub use place::Place;

@@ -3,17 +3,16 @@
 //! Folding commits is the only way to make a state: at a start, for a snapshot, for the inspection commands. A fold that
 //! meets a gap, a step back or an older generation reports it and never mends it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
-use crate::average::keep::{self, Redefined, fold_away, redefined};
 use crate::position::{Position, Split};
-use crate::protocol::averages::AverageTotals;
 use crate::protocol::commit::{Commit, FORMAT, SnapshotRef};
 use crate::protocol::naming::LogId;
 use crate::protocol::place::Place;
+use crate::state::{Defined, Operators};
 
 /// What all commits up to one add up to. A snapshot holds it.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -47,10 +46,12 @@ pub struct State {
     #[serde(default)]
     pub since_snapshot: u64,
     pub positions: BTreeMap<Split, SplitState>,
-    /// The averages whose totals are complete, by name, as they are defined.
+    /// The state of operators.
     #[serde(default)]
-    pub kept: BTreeMap<String, String>,
-    pub averages: AverageTotals,
+    pub operators: Operators,
+    /// Operators whose entries are not complete: some lie in objects that were not read.
+    #[serde(skip)]
+    pub incomplete: BTreeSet<String>,
 }
 
 /// What logs have that say nothing of sinks: one, without a name, where the log lies.
@@ -62,7 +63,7 @@ impl Default for State {
     fn default() -> Self {
         let (commit, generation, epoch, published, since_snapshot) = Default::default();
         let (log, pipeline, definition, pins, snapshot) = Default::default();
-        let (former_sinks, positions, kept, averages) = Default::default();
+        let (former_sinks, positions, operators, incomplete) = Default::default();
         State {
             commit,
             generation,
@@ -77,8 +78,8 @@ impl Default for State {
             snapshot,
             since_snapshot,
             positions,
-            kept,
-            averages,
+            operators,
+            incomplete,
         }
     }
 }
@@ -124,8 +125,8 @@ pub struct Claim {
     pub definition: Option<serde_json::Value>,
     /// Its sinks, as [`Commit::sinks`] says it.
     pub sinks: BTreeMap<Place, String>,
-    /// The averages of the definition, by name, as they are defined.
-    pub averages: BTreeMap<String, String>,
+    /// Its operators that have state, by name, with their parts.
+    pub operators: BTreeMap<String, Defined>,
     /// What `latest` stands for in parts of the source that are new to the log.
     pub pins: BTreeMap<String, String>,
     /// Finished splits that the source will never name again.
@@ -137,9 +138,9 @@ pub struct Claim {
 impl Default for Claim {
     fn default() -> Self {
         let (writer, version, pipeline, at, log) = Default::default();
-        let (definition, averages, pins, forgotten, notes) = Default::default();
+        let (definition, operators, pins, forgotten, notes) = Default::default();
         let sinks = one_sink();
-        Claim { writer, version, pipeline, at, log, definition, sinks, averages, pins, forgotten, notes }
+        Claim { writer, version, pipeline, at, log, definition, sinks, operators, pins, forgotten, notes }
     }
 }
 
@@ -175,28 +176,8 @@ impl State {
         for (split, progress) in &commit.positions {
             self.positions.insert(split.clone(), SplitState { at: progress.at.clone(), done: progress.done });
         }
-        self.apply_averages(commit);
+        self.operators.take_in(&commit.state, &mut self.incomplete);
         Ok(())
-    }
-
-    fn apply_averages(&mut self, commit: &Commit) {
-        for name in &commit.dropped {
-            self.kept.remove(name);
-        }
-        for (name, definition) in &commit.kept {
-            let before = self.kept.insert(name.clone(), definition.clone());
-            if before.is_none_or(|before| redefined(&before, definition) == Redefined::Recount) {
-                self.averages.remove_average(name);
-            }
-        }
-        for (id, total) in commit.averages.iter() {
-            self.averages.insert(&id, &total);
-        }
-        for (name, definition) in &self.kept {
-            if let (Some(keep), _) = keep::read(definition) {
-                fold_away(&mut self.averages, name, keep);
-            }
-        }
     }
 
     fn check(&self, next: &Commit) -> Result<(), Broken> {
@@ -236,7 +217,7 @@ impl State {
     /// A copy without what grows with splits and groups: all that the next commit is made of.
     pub fn head(&self) -> Self {
         let State { commit, generation, epoch, published, log, pipeline, definition, pins, .. } = self;
-        let State { sinks, former_sinks, snapshot, since_snapshot, kept, .. } = self;
+        let State { sinks, former_sinks, snapshot, since_snapshot, operators, .. } = self;
         State {
             commit: *commit,
             generation: *generation,
@@ -250,16 +231,15 @@ impl State {
             former_sinks: former_sinks.clone(),
             snapshot: snapshot.clone(),
             since_snapshot: *since_snapshot,
-            kept: kept.clone(),
             positions: BTreeMap::new(),
-            averages: AverageTotals::default(),
+            operators: operators.without_entries(),
+            incomplete: BTreeSet::new(),
         }
     }
 
     /// The claim that a new start makes first. It changes nothing but the generation and, where it is new, the definition.
     pub fn claim(&self, claim: Claim) -> Commit {
-        let Claim { writer, version, pipeline, at, log, definition, sinks, averages, pins, forgotten, notes } = claim;
-        let dropped = self.kept.keys().filter(|name| !averages.contains_key(*name)).cloned().collect();
+        let Claim { writer, version, pipeline, at, log, definition, sinks, operators, pins, forgotten, notes } = claim;
         Commit {
             writer,
             version,
@@ -271,10 +251,8 @@ impl State {
             sinks: (sinks != self.sinks).then_some(sinks),
             notes,
             forgotten,
-            dropped,
             pins: pins.into_iter().filter(|(name, _)| !self.pins.contains_key(name)).collect(),
-            // As long as nothing was read, there is nothing to count: the averages are complete.
-            kept: if self.positions.is_empty() { averages } else { BTreeMap::new() },
+            state: self.operators.claimed(&operators, self.positions.is_empty()),
             ..self.next()
         }
     }
@@ -317,6 +295,8 @@ mod tests {
     //! log whose commits are those of another.
 
     use super::*;
+    use crate::average::AverageTotals;
+    use crate::state::Keeps;
 
     fn claim(state: &mut State, pins: &[(&str, &str)]) -> Commit {
         let pins = pins.iter().map(|(name, text)| ((*name).to_owned(), (*text).to_owned())).collect();
@@ -378,17 +358,18 @@ mod tests {
     /// An average that was away missed records: what the log says of it counts no more.
     #[test]
     fn an_average_that_was_dropped_is_not_complete_when_it_comes_back() {
-        let averages = BTreeMap::from([("words".to_owned(), "of words".to_owned())]);
+        let averages = Defined::from([("words".to_owned(), "of words".to_owned())]);
+        let operators = BTreeMap::from([(AverageTotals::NAME.to_owned(), averages)]);
         let mut state = State::default();
-        let with = state.claim(Claim { averages: averages.clone(), ..Claim::default() });
+        let with = state.claim(Claim { operators: operators.clone(), ..Claim::default() });
         state.apply(&with, 0).unwrap();
         state.positions.insert("s".into(), SplitState { at: Position::at(1), done: false });
         let without = state.claim(Claim::default());
-        assert_eq!(without.dropped, ["words"]);
+        assert_eq!(without.state.clone().of(AverageTotals::NAME).dropped, ["words"]);
         state.apply(&without, 0).unwrap();
-        let again = state.claim(Claim { averages, ..Claim::default() });
+        let again = state.claim(Claim { operators, ..Claim::default() });
         state.apply(&again, 0).unwrap();
-        assert!(state.kept.is_empty(), "it has to be counted first");
+        assert!(state.operators.defined::<AverageTotals>().is_empty(), "it has to be counted first");
     }
 
     /// Every check of a log has a log that it refuses.

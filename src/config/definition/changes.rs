@@ -8,8 +8,8 @@ use xxhash_rust::xxh3::xxh3_64;
 use super::said::Said;
 use super::source::source_changes;
 use super::{
-    AverageForm, ChoiceForm, ColumnForm, CsvForm, DecodeForm, Definition, ExpressionForm, KindForm, LimitsForm,
-    SinkForm, WrittenForm,
+    AverageForm, ChoiceForm, ColumnForm, CsvForm, DecodeForm, DedupForm, Definition, ExpressionForm, KindForm,
+    LimitsForm, SinkForm, WrittenForm,
 };
 
 /// The longest text that a phrase quotes, in characters.
@@ -18,13 +18,14 @@ const LONGEST: usize = 60;
 impl Definition {
     /// What `newer` has that this one has not, a phrase for each: `[schema] adds author string`. Empty where both are equal.
     pub fn changes(&self, newer: &Definition) -> Vec<String> {
-        let Definition { source, decode, limits, schema, validate, enrich, average, sink, more_sinks } = self;
+        let Definition { source, decode, limits, schema, validate, enrich, dedup, average, sink, more_sinks } = self;
         let mut told = source_changes(source, &newer.source);
         told.extend(keys("[decode]", decode_keys(decode), decode_keys(&newer.decode)));
         told.extend(keys("[limits]", limit_keys(limits), limit_keys(&newer.limits)));
         told.extend(named("[schema]", schema, &newer.schema));
         told.extend(named("[validate]", validate, &newer.validate));
         told.extend(named("[enrich]", enrich, &newer.enrich));
+        told.extend(keys("[dedup]", dedup_keys(dedup), dedup_keys(&newer.dedup)));
         told.extend(named("[[average]]", average, &newer.average));
         told.extend(sinks(&all(sink, more_sinks), &all(&newer.sink, &newer.more_sinks)));
         told
@@ -208,6 +209,15 @@ fn decode_keys(DecodeForm { format, compression, csv, written }: &DecodeForm) ->
 /// Enough to tell one schema from another.
 fn content(schema: &str) -> String {
     format!("another ({:016x})", xxh3_64(schema.as_bytes()))
+}
+
+fn dedup_keys(dedup: &Option<DedupForm>) -> Vec<Key> {
+    match dedup {
+        None => Vec::new(),
+        Some(DedupForm { by, within_days }) => {
+            vec![Key::columns("by", by), Key::new("within", format!("{within_days} days"))]
+        }
+    }
 }
 
 fn limit_keys(LimitsForm { record, depth }: &LimitsForm) -> Vec<Key> {

@@ -17,14 +17,15 @@ use xxhash_rust::xxh3::xxh3_128;
 
 use super::said::Said;
 use super::{
-    AverageForm, ChoiceForm, ColumnForm, CsvForm, DecodeForm, Definition, ExpressionForm, KindForm, LimitsForm,
-    SinkForm, SourceForm, StreamForm, WrittenForm,
+    AverageForm, ChoiceForm, ColumnForm, CsvForm, DecodeForm, DedupForm, Definition, ExpressionForm, KindForm,
+    LimitsForm, SinkForm, SourceForm, StreamForm, WrittenForm,
 };
 use crate::config::scalar::Words;
 use crate::config::source::{Arn, Files, Generate, Kafka, KafkaStart, Kinesis, Source, Start};
 use crate::config::text::Text;
 use crate::config::{
-    Average, Balance, Choice, Config, Csv, Decode, Epoch, Expression, Limits, Location, Registry, Sink, Written, schema,
+    Average, Balance, Choice, Config, Csv, Decode, Dedup, Epoch, Expression, Limits, Location, Registry, Sink, Written,
+    schema,
 };
 
 /// A schema of more bytes is kept as its hash.
@@ -60,6 +61,7 @@ pub(super) fn definition(config: &Config, absolute: Absolute<'_>) -> (Definition
         schema,
         validate,
         enrich,
+        dedup,
         averages,
         sinks,
         log,
@@ -68,6 +70,7 @@ pub(super) fn definition(config: &Config, absolute: Absolute<'_>) -> (Definition
         limits,
         balance,
         cluster: _,
+        notify: _,
         observe: _,
         tests: _,
         places: _,
@@ -89,6 +92,7 @@ pub(super) fn definition(config: &Config, absolute: Absolute<'_>) -> (Definition
         schema: schema.columns.iter().map(column).collect(),
         validate: validate.iter().map(expression).collect(),
         enrich: enrich.iter().map(expression).collect(),
+        dedup: dedup.as_ref().map(|Dedup { by, within, at: _ }| DedupForm { by: by.clone(), within_days: *within }),
         average: self::averages(averages),
         sink: self::sink(&sinks[0], &mut besides),
         more_sinks: sinks[1..].iter().map(|sink| self::sink(sink, &mut besides)).collect(),

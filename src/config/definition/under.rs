@@ -16,8 +16,8 @@ use millstream_operators::{Column, Definition as WriterSchema, Kind, Schema};
 use super::read::{self, normal, registry_address};
 use super::said::Said;
 use super::{
-    AverageForm, ChoiceForm, ColumnForm, CsvForm, DecodeForm, Definition, ExpressionForm, KindForm, LimitsForm,
-    SinkForm, SourceForm, StreamForm, WrittenForm, absolute,
+    AverageForm, ChoiceForm, ColumnForm, CsvForm, DecodeForm, DedupForm, Definition, ExpressionForm, KindForm,
+    LimitsForm, SinkForm, SourceForm, StreamForm, WrittenForm, absolute,
 };
 use crate::config::error::{ConfigError, ConfigErrors, Located};
 use crate::config::reader::Places;
@@ -25,17 +25,18 @@ use crate::config::scalar::{Fault, Scalar, Share};
 use crate::config::source::{Arn, Files, Generate, Kafka, Kinesis, Source};
 use crate::config::text::Text;
 use crate::config::{
-    Average, Choice, Config, Csv, Decode, Expression, Limits, Location, Registry, Sink, Written, schema,
+    Average, Choice, Config, Csv, Decode, Dedup, Expression, Limits, Location, Registry, Sink, Written, schema,
 };
 
 /// The sections that a definition holds, and how each is written.
-const SECTIONS: [(&str, &str); 8] = [
+const SECTIONS: [(&str, &str); 9] = [
     ("source", "[source]"),
     ("decode", "[decode]"),
     ("limits", "[limits]"),
     ("schema", "[schema]"),
     ("validate", "[validate]"),
     ("enrich", "[enrich]"),
+    ("dedup", "[dedup]"),
     ("average", "[[average]]"),
     ("sink", "[sink]"),
 ];
@@ -48,7 +49,7 @@ impl Config {
     /// tells beforehand).
     pub fn under(&self, past: &Definition, name: &str) -> Result<Config, ConfigErrors> {
         let Definition { source, decode, limits: LimitsForm { record, depth }, .. } = past;
-        let Definition { schema, validate, enrich, average, sink, more_sinks, .. } = past;
+        let Definition { schema, validate, enrich, dedup, average, sink, more_sinks, .. } = past;
         let mut maker = Maker { name, errors: Vec::new() };
         let source = maker.source(source, &self.source);
         let config = Config {
@@ -59,6 +60,11 @@ impl Config {
             schema: Schema { columns: schema.iter().map(|column| maker.column(column)).collect() },
             validate: validate.iter().map(|rule| maker.expression("[validate]", rule)).collect(),
             enrich: enrich.iter().map(|column| maker.expression("[enrich]", column)).collect(),
+            dedup: dedup.as_ref().map(|DedupForm { by, within_days }| Dedup {
+                by: by.clone(),
+                within: *within_days,
+                at: maker.at("[dedup]", ""),
+            }),
             averages: average.iter().map(|average| maker.average(average)).collect(),
             sinks: std::iter::once(sink).chain(more_sinks).map(|sink| maker.sink(sink, self)).collect(),
             log: self.log.clone(),
@@ -67,6 +73,7 @@ impl Config {
             limits: Limits { record: *record, depth: *depth, memory: self.limits.memory.max(*record) },
             balance: self.balance.clone(),
             cluster: self.cluster.clone(),
+            notify: self.notify.clone(),
             observe: self.observe.clone(),
             tests: Vec::new(),
             places: maker.places(),

@@ -173,6 +173,7 @@ impl Files {
             revision: Arc::from(format!("{}:{}", entry.size, entry.version)),
             from: None,
             until: bounded.then(|| Arc::from(entry.size.to_string())),
+            arrived_at: entry.modified,
         }
     }
 

@@ -19,6 +19,8 @@ pub(super) struct Object {
     pub(super) revision: Arc<str>,
     /// Where reading ends, in bytes as they lie in the store.
     pub(super) end: u64,
+    /// When it was written last, where its store tells.
+    pub(super) modified: Option<i64>,
 }
 
 impl Object {
@@ -28,7 +30,7 @@ impl Object {
             name: info.name.to_string(),
             message: format!("the revision {:?} is not one of the files source", info.revision),
         })?;
-        Ok(Object { store, split: info.name.clone(), revision: info.revision.clone(), end })
+        Ok(Object { store, split: info.name.clone(), revision: info.revision.clone(), end, modified: info.arrived_at })
     }
 
     /// `length` bytes from `offset`, fewer only at the end.

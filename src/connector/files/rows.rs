@@ -172,7 +172,7 @@ impl Rows<'_> {
             records,
             positions,
             until: until.position(),
-            arrived_at: (self.settings.clock)(),
+            arrived_at: self.object.modified.unwrap_or_else(|| (self.settings.clock)()),
             refused: Vec::new(),
             beside: Beside::default(),
             permit,

@@ -286,7 +286,7 @@ impl<'a> Text<'a> {
             records: Records::Framed { data, spans: framed.spans },
             positions,
             until: until.position(),
-            arrived_at: (self.settings.clock)(),
+            arrived_at: self.object.modified.unwrap_or_else(|| (self.settings.clock)()),
             refused: framed.refused,
             beside: Beside { header: self.header.clone(), ..Beside::default() },
             permit,

@@ -121,6 +121,7 @@ impl Source for Generate {
             revision: Arc::from(""),
             from: None,
             until: None,
+            arrived_at: None,
         };
         Ok(Discovery { splits: (0..self.options.splits).map(split).collect(), complete: true })
     }

@@ -296,7 +296,7 @@ impl Source for Kafka {
         let info = |(topic, partition): (&String, i32)| {
             let name = topics::split(topic, partition);
             let until = ends.get(&name).map(|end| end.to_string().into());
-            SplitInfo { name, parents: Vec::new(), revision: "".into(), from: None, until }
+            SplitInfo { name, parents: Vec::new(), revision: "".into(), from: None, until, arrived_at: None }
         };
         let partitions = there.iter().flat_map(|(topic, ids)| ids.iter().map(move |id| (topic, *id)));
         Ok(Discovery { splits: partitions.map(info).collect(), complete: false })

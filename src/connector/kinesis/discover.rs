@@ -56,6 +56,7 @@ impl Shard {
             revision: "".into(),
             from: None,
             until: bounded.then(|| began.to_string().into()),
+            arrived_at: None,
         }
     }
 }

@@ -147,7 +147,8 @@ pub(super) fn delete(folder: &Folder, key: &str) -> Result<(), Failure> {
 fn entry(key: String, metadata: &Metadata) -> Entry {
     let (seconds, nanoseconds) = (metadata.mtime(), metadata.mtime_nsec());
     let version = format!("{}-{seconds}.{nanoseconds:09}-{:x}", metadata.len(), metadata.ino());
-    Entry { key, size: metadata.len(), version, crc: None }
+    let modified = seconds.checked_mul(1_000_000).map(|micros| micros + nanoseconds / 1_000);
+    Entry { key, size: metadata.len(), version, modified, crc: None }
 }
 
 /// Also where a part of the path is a file.

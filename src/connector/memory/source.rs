@@ -169,6 +169,7 @@ impl MemorySource {
             revision: Arc::from(""),
             from: None,
             until: (bounded && !known.closed).then(|| Arc::from(known.arrived.to_string())),
+            arrived_at: None,
         };
         Discovery { splits: state.splits.iter().map(split).collect(), complete: bounded || state.complete }
     }

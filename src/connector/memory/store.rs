@@ -64,6 +64,7 @@ impl Object {
             key: key.to_owned(),
             size: self.bytes.len() as u64,
             version: self.version.to_string(),
+            modified: None,
             crc: Some(self.crc),
         }
     }

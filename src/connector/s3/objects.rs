@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use aws_sdk_s3::operation::get_object::{GetObjectError, GetObjectOutput};
 use aws_sdk_s3::operation::head_object::HeadObjectOutput;
-use aws_sdk_s3::primitives::ByteStream;
+use aws_sdk_s3::primitives::{ByteStream, DateTime};
 use aws_sdk_s3::types::{ChecksumMode, ChecksumType, Object};
 use bytes::Bytes;
 use futures::StreamExt;
@@ -163,6 +163,7 @@ impl S3Store {
             key: self.relative(object.key()?)?,
             size: size(object.size()),
             version: bare(object.e_tag().unwrap_or_default()),
+            modified: micros(object.last_modified()),
             crc: None,
         })
     }
@@ -186,6 +187,10 @@ enum Opened {
     Missing,
 }
 
+fn micros(time: Option<&DateTime>) -> Option<i64> {
+    time.and_then(|time| i64::try_from(time.as_nanos() / 1_000).ok())
+}
+
 fn is_nothing_there(answer: &Answer) -> bool {
     answer.status == 404 && answer.code != "NoSuchBucket"
 }
@@ -197,6 +202,7 @@ fn seen(key: &str, head: &HeadObjectOutput) -> Entry {
         key: key.to_owned(),
         size: size(head.content_length()),
         version: bare(head.e_tag().unwrap_or_default()),
+        modified: micros(head.last_modified()),
         crc: head.checksum_crc64_nvme().filter(|_| is_whole).and_then(crc::parse),
     }
 }

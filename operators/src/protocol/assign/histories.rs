@@ -84,6 +84,7 @@ fn infos(shown: &[Shown]) -> Vec<SplitInfo> {
         revision: shown.revision.to_string().into(),
         from: (shown.split == 0).then(|| Position::at(7)),
         until: None,
+        arrived_at: None,
     };
     shown.iter().map(info).collect()
 }

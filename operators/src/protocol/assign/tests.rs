@@ -8,7 +8,7 @@ use super::*;
 
 fn split(name: &str, parents: &[&str]) -> SplitInfo {
     let parents = parents.iter().map(|parent| Split::from(*parent)).collect();
-    SplitInfo { name: name.into(), parents, revision: "1".into(), from: None, until: None }
+    SplitInfo { name: name.into(), parents, revision: "1".into(), from: None, until: None, arrived_at: None }
 }
 
 fn names(starts: &[Start]) -> Vec<(String, usize)> {

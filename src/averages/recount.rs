@@ -13,14 +13,17 @@ use arrow::compute::{cast, concat};
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 use arrow::error::ArrowError;
 use millstream_operators::average::keep::fold_away;
-use millstream_operators::average::{AverageKey, AverageSpec, Averager, Change, Tally, Totals};
+use millstream_operators::average::{
+    AverageId, AverageKey, AverageSpec, AverageTotals, Averager, Change, Tally, Total, Totals,
+};
 use millstream_operators::encode::path;
-use millstream_operators::protocol::{AverageId, AverageTotals, Place, Total};
+use millstream_operators::protocol::Place;
+use millstream_operators::state::Defined;
 
+use crate::averages::known::Known;
 use crate::config::Sink;
 use crate::log::verify::partition_parts;
 use crate::stages::Stages;
-use crate::totals::Known;
 
 /// Totals of the rows seen so far.
 pub struct Recount {
@@ -183,7 +186,7 @@ impl Recount {
     }
 
     /// Leaves out the averages whose definition is not the given one; which those are.
-    pub fn leave_out_all_but(&mut self, kept: &BTreeMap<String, String>) -> Vec<String> {
+    pub fn leave_out_all_but(&mut self, kept: &Defined) -> Vec<String> {
         let defined = self.known.definitions().into_iter();
         let changed: Vec<String> =
             defined.filter(|(name, text)| kept.get(name) != Some(text)).map(|(name, _)| name).collect();

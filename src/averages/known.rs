@@ -3,12 +3,11 @@
 //! In the dataflow a key has the index of its average and a sum in whole units; in a commit both have a form that outlives
 //! a change of the configuration. What must stay true: either form turns into the other and back without loss.
 
-use std::collections::BTreeMap;
-
 use millstream_operators::average::{
-    AverageKey, AverageSpec, Averager, Bucket, Change, Totals, Unit, keep, start_of_text,
+    AverageId, AverageKey, AverageSpec, AverageTotals, Averager, Bucket, Change, Total, Totals, Unit, keep,
+    start_of_text,
 };
-use millstream_operators::protocol::{AverageId, AverageTotals, Total};
+use millstream_operators::state::Defined;
 
 /// The averages of a pipeline, with the units that their sums are counted in.
 #[derive(Clone, Debug, Default)]
@@ -31,7 +30,7 @@ impl Known {
     }
 
     /// The averages by name, as they are defined: what changes one changes its text.
-    pub fn definitions(&self) -> BTreeMap<String, String> {
+    pub fn definitions(&self) -> Defined {
         self.0.iter().map(|(spec, _)| (spec.name.clone(), definition(spec))).collect()
     }
 

@@ -7,15 +7,16 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use millstream_operators::average::keep::{Redefined, redefined};
-use millstream_operators::protocol::{AverageId, Commit, State, Total};
+use millstream_operators::average::{AverageId, AverageTotals, Total};
+use millstream_operators::protocol::{Commit, State};
+use millstream_operators::state::{Change, Defined, Entries, Keeps};
 
+use crate::averages::recount::Recount;
 use crate::clock::Clock;
 use crate::connector::StoreError;
 use crate::exit::Fatal;
-use crate::log::append::{Appended, append};
-use crate::log::body::{LARGE, lay};
+use crate::log::append::{Appended, Large, append_with};
 use crate::log::claim::Claimant;
-use crate::log::recount::Recount;
 use crate::log::verify::{self, Facts};
 use crate::log::{Places, read};
 use crate::stages::Stages;
@@ -28,15 +29,17 @@ pub async fn backfill(
     state: &mut State,
     clock: &Clock,
 ) -> Result<(), Fatal> {
-    let defined = who.averages.iter().filter(|(name, definition)| state.kept.get(*name) != Some(definition));
-    let kept: BTreeMap<String, String> = defined.map(|(name, text)| (name.clone(), text.clone())).collect();
-    if kept.is_empty() {
+    let Some(now) = who.operators.get(AverageTotals::NAME) else { return Ok(()) };
+    let before = state.operators.defined::<AverageTotals>();
+    let changed = now.iter().filter(|(name, definition)| before.get(*name) != Some(definition));
+    let defined: Defined = changed.map(|(name, text)| (name.clone(), text.clone())).collect();
+    if defined.is_empty() {
         return Ok(());
     }
     let goes_on = |name: &String, text: &String| {
-        state.kept.get(name).is_some_and(|before| redefined(before, text) == Redefined::KeepsLess)
+        before.get(name).is_some_and(|before| redefined(before, text) == Redefined::KeepsLess)
     };
-    let counted = kept.iter().filter(|(name, text)| !goes_on(name, text));
+    let counted = defined.iter().filter(|(name, text)| !goes_on(name, text));
     let names: BTreeSet<String> = counted.map(|(name, _)| name.clone()).collect();
     let mut totals = BTreeMap::new();
     if !names.is_empty() {
@@ -48,13 +51,12 @@ pub async fn backfill(
         writer: who.writer.clone(),
         at: clock.text(),
         published: state.commit,
-        kept,
-        averages: totals.into_iter().collect(),
         ..state.next()
     };
-    let appended = lay(&*places.log, &mut commit, LARGE).await?;
-    let bytes = match append(&*places.log, appended.as_ref().unwrap_or(&commit)).await? {
-        Appended::Ours(bytes) => bytes + appended.and_then(|commit| commit.body).map_or(0, |body| body.bytes),
+    let entries = Some(Entries::new(totals.into_iter().collect::<AverageTotals>()));
+    *commit.state.of(AverageTotals::NAME) = Change { defined, entries, ..Change::default() };
+    let bytes = match append_with(&*places.log, &mut commit, Large::default()).await? {
+        Appended::Ours(bytes) => bytes,
         Appended::Theirs(theirs) => {
             let (store, ours) = (places.log.name().to_owned(), state.generation);
             return Err(Fatal::Fenced { store, commit: theirs.commit, ours, theirs: theirs.generation });

@@ -11,12 +11,15 @@ use std::fmt;
 use serde::de::{SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-use crate::average::Unit;
-use crate::average::keep::Ordered;
-use crate::protocol::commit::{AverageId, Total};
+use super::id::{AverageId, Total};
+use super::keep::Ordered;
+use super::number::Unit;
 
 /// The starts and groups of one kind of bucket of one average.
 type Rows = BTreeMap<Box<[u8]>, PackedTotal>;
+
+/// What a total takes beside the bytes of its row: its place in the map, half of which may be empty, and the allocation of its row.
+const ROW: usize = 112;
 
 /// Totals by their id.
 #[derive(Clone, Default, PartialEq, Eq)]
@@ -168,6 +171,12 @@ impl AverageTotals {
         let removed = rows.remove(&row(id.from.as_deref(), &id.group));
         self.drop_empty(&id.average);
         removed.map(|total| total.total())
+    }
+
+    /// About how many bytes of memory they take.
+    pub fn weight(&self) -> usize {
+        let row = |row: &[u8]| row.len() + ROW;
+        self.rows().flat_map(|(_, _, rows)| rows.keys()).map(|key| row(key)).sum()
     }
 
     /// Removes all totals of an average.
