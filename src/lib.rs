@@ -1,10 +1,6 @@
 //! Millstream turns live streams into training-ready Parquet, exactly once.
 //!
-//! ```text
-//! ingest → decode → validate → enrich → route ─┬→ per sink: encode → stage ─┐
-//!             └─────────┴─────────┴────────┤    └→ average ─────────────────┼→ commit → publish
-//!                                          └→ rejects: encode → stage ──────┘
-//! ```
+#![doc = include_str!("../docs/flow.md")]
 //!
 //! | box | operator (crate `millstream_operators`) | beside it, on tokio |
 //! |---|---|---|

@@ -1,12 +1,6 @@
 //! The one place where operators are put together.
 //!
-//! ```text
-//! ingest → decode → validate → enrich → route ─┬→ per sink: encode → stage ─┐
-//!    │        └─────────┴─────────┴────────┤    ├→ average ─────────────────┼→ commit
-//!    │                                     │    └→ counts ──────────────────┤
-//!    │                                     └→ rejects: encode → stage ──────┤
-//!    └────────────────────── progress ──────────────────────────────────────┘
-//! ```
+#![doc = include_str!("../docs/flow.md")]
 //! Where the pipeline asks for it (`[balance]`), raw batches are spread over all workers between ingest and decode.
 //!
 //! Every worker builds the same dataflow; what differs is which splits it is given, and that worker 0 decides and commits.

@@ -37,6 +37,23 @@ fn the_reference_is_the_one_that_the_code_writes() {
     );
 }
 
+/// The flow is drawn once, from the table of steps; Rust documentation includes it, and so does the architecture.
+#[test]
+fn the_picture_is_the_one_of_the_table() {
+    let now = millstream::stages::steps::picture();
+    let (path, around) = (root().join("docs/flow.md"), root().join("docs/architecture.md"));
+    let text = fs::read_to_string(&around).unwrap();
+    let (before, rest) = text.split_once("```text\n").unwrap();
+    let (_, after) = rest.split_once("```\n").unwrap();
+    let with = format!("{before}{now}{after}");
+    if std::env::var_os("MILLSTREAM_WRITE_DOCS").is_some() {
+        fs::write(&path, &now).unwrap();
+        fs::write(&around, &with).unwrap();
+    }
+    assert_eq!(fs::read_to_string(&path).unwrap(), now);
+    assert_eq!(fs::read_to_string(&around).unwrap(), with);
+}
+
 #[test]
 fn links_lead_somewhere() {
     let mut documents = vec![root().join("README.md")];

@@ -1,10 +1,6 @@
 //! Millstream's operators: what happens between a source's bytes and a commit, with no I/O, no clock and no environment.
 //!
-//! ```text
-//! ingest → decode → validate → enrich → route ─┬→ per sink: encode → stage ─┐
-//!             └─────────┴─────────┴────────┤    └→ average ─────────────────┼→ commit → publish
-//!                                          └→ rejects: encode → stage ──────┘
-//! ```
+#![doc = include_str!("../../docs/flow.md")]
 //!
 //! Data moves as [`Batch`]es, never as records: the work per record is a loop over Arrow arrays inside one operator. Time is
 //! the epoch, a `u64`. What an operator needs of the outside (a reader started, bytes uploaded, a commit created) it asks

@@ -48,6 +48,55 @@ pub static TABLE: [Entry; 3] = [
     },
 ];
 
+/// The flow of a pipeline that has every step, as `docs/flow.md` shows it; `MILLSTREAM_WRITE_DOCS=1 cargo test --workspace --test docs`
+/// writes it there.
+pub fn picture() -> String {
+    let (mut names, mut refusing) = (vec!["ingest", "decode"], vec!["decode"]);
+    for step in &TABLE {
+        names.push(step.name);
+        refusing.extend(step.refuses.then_some(step.name));
+    }
+    names.push("route");
+    let middle = |name: &str| {
+        let before = names.iter().take_while(|known| **known != name).map(|name| name.len() + ARROW.chars().count());
+        before.sum::<usize>() + name.len() / 2
+    };
+    let (down, last) = (middle("ingest"), middle("route"));
+    let branch = names.iter().map(|name| name.len() + ARROW.chars().count()).sum::<usize>() - 1;
+    let line = |put: &[(usize, char)], fill: &[(usize, usize)]| -> String {
+        let end = put.iter().map(|(at, _)| *at).max().unwrap_or(0);
+        let filled = |at: usize| fill.iter().any(|(from, to)| (*from..*to).contains(&at));
+        let letter = |at: usize| {
+            let put = put.iter().find(|(place, _)| *place == at).map(|(_, letter)| *letter);
+            put.unwrap_or(if filled(at) { '─' } else { ' ' })
+        };
+        (0..=end).map(letter).collect()
+    };
+    let mut rejects: Vec<(usize, char)> = refusing.iter().map(|name| (middle(name), '┴')).collect();
+    rejects[0].1 = '└';
+    let first = rejects[0].0;
+    rejects.extend([(down, '│'), (last, '┤')]);
+    // Where all that goes to the commit comes together.
+    let meet = branch + SINKS.chars().count() + 3;
+    let to_commit = |begin: String, text: &str, at: char| {
+        let begin = format!("{begin}{text} ");
+        let rest = "─".repeat(meet.saturating_sub(begin.chars().count()));
+        format!("{begin}{rest}{at}")
+    };
+    let lines = [
+        to_commit(format!("{} ─", names.join(ARROW)), &format!("┬{SINKS}"), '┐'),
+        to_commit(format!("{}{}├", line(&rejects, &[(first, last)]), " ".repeat(branch - last - 1)), "→ average", '┤'),
+        to_commit(format!("{}{}└", line(&[(down, '│'), (last, '│')], &[]), " ".repeat(branch - last - 1)), "→ counts", '┼')
+            + "→ commit → publish → followers",
+        to_commit(line(&[(down, '│'), (last, '└')], &[]), "→ rejects: encode → stage", '┤'),
+        to_commit(line(&[(down, '└'), (meet / 2 - 4, '─')], &[(down, meet / 2)]), " progress", '┘'),
+    ];
+    format!("```text\n{}\n```\n", lines.join("\n"))
+}
+
+const ARROW: &str = " → ";
+const SINKS: &str = "→ per sink: encode → stage";
+
 fn names<'a>(names: impl Iterator<Item = &'a str>) -> String {
     let names: Vec<&str> = names.collect();
     if names.is_empty() { "nothing to do".to_owned() } else { names.join(", ") }
