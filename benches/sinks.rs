@@ -61,11 +61,11 @@ fn sinks() -> bool {
         let (cpu, least, most) = median(usages.iter().map(|usage| usage.cpu));
         let (peak, ..) = median(usages.iter().map(|usage| usage.peak));
         let speed = bytes as f64 / 1e6 / cpu;
-        println!("{name:<26} cpu {cpu:6.2} s ({least:.2}–{most:.2})  {speed:5.0} MB/s of processor time  peak {peak:4.0} MiB");
+        println!(
+            "{name:<26} cpu {cpu:6.2} s ({least:.2}–{most:.2})  {speed:5.0} MB/s of processor time  peak {peak:4.0} MiB"
+        );
     }
-    let ratio = |of: usize, to: usize| {
-        median(usages[of].iter().zip(&usages[to]).map(|(of, to)| of.cpu / to.cpu))
-    };
+    let ratio = |of: usize, to: usize| median(usages[of].iter().zip(&usages[to]).map(|(of, to)| of.cpu / to.cpu));
     let tenth = parquet_rows(&folder.join("tenth")) as f64 / count as f64;
     let (second, ..) = ratio(1, 0);
     let per_row = (second - 1.0) / tenth;

@@ -80,7 +80,9 @@ async fn laid_down(sink: &str) -> Vec<(String, usize)> {
         for batch in ParquetRecordBatchReaderBuilder::try_new(bytes).unwrap().build().unwrap() {
             let batch = batch.unwrap();
             let text = |name: &str, row| array_value_to_string(batch.column_by_name(name).unwrap(), row).unwrap();
-            rows.extend((0..batch.num_rows()).map(|row| (text("article_id", row), text("word_count", row).parse().unwrap())));
+            rows.extend(
+                (0..batch.num_rows()).map(|row| (text("article_id", row), text("word_count", row).parse().unwrap())),
+            );
         }
     }
     rows.sort();

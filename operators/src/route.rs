@@ -31,7 +31,7 @@ use crate::validate::Verdict;
 
 /// The `where` of a sink, ready to be evaluated.
 pub trait Takes: Send {
-    /// What it says of the rows.
+    /// Evaluates it for every row.
     fn check(&self, rows: &RecordBatch) -> Verdict;
 }
 

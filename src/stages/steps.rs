@@ -86,8 +86,11 @@ pub fn picture() -> String {
     let lines = [
         to_commit(format!("{} ─", names.join(ARROW)), &format!("┬{SINKS}"), '┐'),
         to_commit(format!("{}{}├", line(&rejects, &[(first, last)]), " ".repeat(branch - last - 1)), "→ average", '┤'),
-        to_commit(format!("{}{}└", line(&[(down, '│'), (last, '│')], &[]), " ".repeat(branch - last - 1)), "→ counts", '┼')
-            + "→ commit → publish → followers",
+        to_commit(
+            format!("{}{}└", line(&[(down, '│'), (last, '│')], &[]), " ".repeat(branch - last - 1)),
+            "→ counts",
+            '┼',
+        ) + "→ commit → publish → followers",
         to_commit(line(&[(down, '│'), (last, '└')], &[]), "→ rejects: encode → stage", '┤'),
         to_commit(line(&[(down, '└'), (meet / 2 - 4, '─')], &[(down, meet / 2)]), " progress", '┘'),
     ];

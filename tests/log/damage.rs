@@ -134,7 +134,7 @@ fn a_snapshot_that_differs_is_named_by_verify_and_one_that_is_gone_holds_nobody_
 fn a_newer_format_is_refused_with_the_version_that_reads_it() {
     let folder = with_commits();
     let text = fs::read_to_string(folder.commit(4)).unwrap();
-    let newer = text.replacen("\"format\":2", "\"format\":7", 1).replacen(env!("CARGO_PKG_VERSION"), "9.4.0", 1);
+    let newer = text.replacen("\"format\":3", "\"format\":7", 1).replacen(env!("CARGO_PKG_VERSION"), "9.4.0", 1);
     fs::write(folder.commit(4), newer).unwrap();
     is_stopped(&folder, "use millstream 9.4.0 or newer");
 }

@@ -1,4 +1,5 @@
-//! A log of the first release, made by its binary (tests/data/log-0.1), is read and continued.
+//! Logs of earlier releases, made by their binaries, are read and continued: of the first one (tests/data/log-0.1), and of the one that wrote
+//! format 2 (tests/data/log-format-2).
 
 use std::fs;
 use std::path::Path;
@@ -10,9 +11,13 @@ use crate::lake::{column, walk};
 
 /// The log of then, in a folder of its own. Its last commit was killed before its files became visible.
 fn of_then() -> Folder {
+    copied("tests/data/log-0.1")
+}
+
+fn copied(fixture: &str) -> Folder {
     let folder = Folder::new();
     fs::remove_dir_all(folder.path("in")).unwrap();
-    let from = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/log-0.1");
+    let from = Path::new(env!("CARGO_MANIFEST_DIR")).join(fixture);
     for path in walk(&from) {
         let to = folder.path(&path);
         fs::create_dir_all(to.parent().unwrap()).unwrap();
@@ -75,4 +80,28 @@ fn its_definition_may_change_with_the_release() {
     folder.run();
     folder.verified();
     assert_eq!(ids(&folder), expected(&folder));
+}
+
+/// A log of the release before, in format 2: averages in commits and in a snapshot. It was made in another folder.
+#[test]
+fn a_log_of_format_2_goes_on() {
+    let folder = copied("tests/data/log-format-2");
+    let before = folder.json("averages pipeline.toml");
+    assert!(before.as_array().unwrap().len() > 8, "{before}");
+    let first: Value = serde_json::from_slice(&fs::read(folder.commit(1)).unwrap()).unwrap();
+    assert!(first["format"] == 2 && !first["kept"].is_null(), "the fixture is not of format 2: {first}");
+    folder.say_ok("run pipeline.toml --until-end --accept source");
+    assert_eq!(ids(&folder), expected(&folder), "nothing is read again");
+    folder.verified();
+    assert_eq!(folder.json("averages pipeline.toml"), before, "they go on from where they were");
+    folder.add_input("new.ndjson", &[("new", "2024-05-05", "one two")]);
+    folder.run();
+    assert_eq!(ids(&folder), expected(&folder));
+    folder.verified();
+    let after = folder.json("averages pipeline.toml");
+    let count = |averages: &Value| {
+        let overall = averages.as_array().unwrap().iter().find(|average| average["by"] == "overall").unwrap();
+        overall["count"].as_i64().unwrap()
+    };
+    assert_eq!(count(&after), count(&before) + 1);
 }

@@ -72,8 +72,8 @@ pub fn dedup<'scope>(
 ) -> Deduped<'scope> {
     let owner = Owner::new(dedup.within);
     let (held, sent) = ask(batches, dedup, restored, first);
-    let (verdicts, changes) = decide(sent, owner, room, failed);
-    let (rows, counts, left_out) = hold(held, verdicts);
+    let (verdicts, changes) = decide(sent, owner, room.clone(), failed);
+    let (rows, counts, left_out) = hold(held, verdicts, Share::new(room));
     Deduped { rows, counts, left_out, changes }
 }
 
@@ -198,6 +198,8 @@ fn decide<'scope>(
 struct Held {
     capabilities: Vec<Capability<u64>>,
     batches: Vec<Numbered>,
+    /// Bytes of their columns; the records as they were read have permits of their own.
+    size: usize,
     again: BTreeMap<u64, Vec<u32>>,
 }
 
@@ -207,6 +209,7 @@ type Rows<'scope> = StreamVec<'scope, u64, Batch>;
 fn hold<'scope>(
     held: StreamVec<'scope, u64, Numbered>,
     verdicts: StreamVec<'scope, u64, Verdict>,
+    mut share: Share,
 ) -> (Rows<'scope>, StreamVec<'scope, u64, Counted>, StreamVec<'scope, u64, LeftOut>) {
     let mut builder = OperatorBuilder::new("Hold".to_owned(), held.scope());
     let mut batches_in = builder.new_input(held, Pipeline);
@@ -225,6 +228,7 @@ fn hold<'scope>(
                 if held.capabilities.is_empty() {
                     held.capabilities = (0..3).map(|output| time.retain(output)).collect();
                 }
+                held.size += batches.iter().map(|(_, batch)| batch.rows.get_array_memory_size()).sum::<usize>();
                 held.batches.append(batches);
             });
             verdicts_in.for_each(|time, verdicts| {
@@ -238,7 +242,7 @@ fn hold<'scope>(
             while let Some(entry) = open.first_entry()
                 && !frontiers.iter().any(|frontier| frontier.less_equal(entry.key()))
             {
-                let Held { capabilities, batches, mut again } = entry.remove();
+                let Held { capabilities, batches, mut again, .. } = entry.remove();
                 let [for_rows, for_counts, for_left_out] = capabilities.as_slice() else { continue };
                 for (number, batch) in batches {
                     let mut again = again.remove(&number).unwrap_or_default();
@@ -258,6 +262,7 @@ fn hold<'scope>(
                     rows.session(for_rows).give(batch);
                 }
             }
+            share.work(open.values().map(|held| held.size).sum());
         }
     });
     (rows, counts, left_out)

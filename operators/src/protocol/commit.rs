@@ -339,12 +339,31 @@ mod tests {
     //! What breaks when these fail: logs of the first release, and a build that reads what it does not understand.
 
     use super::*;
+    use crate::average::AverageTotals;
 
     #[test]
     fn a_commit_of_the_first_release_reads() {
         let text = r#"{"commit":1,"generation":1,"writer":"w","pipeline":"p","at":"2024-01-01T00:00:00Z","epoch":0,"published":0}"#;
         let commit = Commit::from_bytes(text.as_bytes()).unwrap();
         assert_eq!((commit.format, commit.log), (1, None));
+    }
+
+    /// Format 2 had averages in the commit or in its body.
+    #[test]
+    fn averages_of_format_2_become_state() {
+        let pair = r#"[{"average":"words","by":"overall"},{"sum":"7","count":3}]"#;
+        let text = format!(
+            r#"{{"format":2,"commit":4,"generation":1,"writer":"w","pipeline":"p","at":"","epoch":0,"published":0,
+                "kept":{{"words":"of words"}},"dropped":["old"],"averages":[{pair}]}}"#
+        );
+        let mut commit = Commit::from_bytes(text.as_bytes()).unwrap();
+        let totals = |commit: &Commit| commit.state.get::<AverageTotals>().map(AverageTotals::len);
+        assert_eq!((totals(&commit), commit.state.defined::<AverageTotals>().len()), (Some(1), 1));
+        assert_eq!(commit.state.of("averages").dropped, ["old"]);
+        commit.add_from_before(br#"{"averages":[[{"average":"words","by":"day"},{"sum":"8","count":1}]]}"#);
+        assert_eq!(totals(&commit), Some(2));
+        // What is written again is read again.
+        assert_eq!(Commit::from_bytes(&commit.to_bytes()).unwrap(), commit);
     }
 
     #[test]

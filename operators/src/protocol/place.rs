@@ -1,7 +1,7 @@
-//! The name of a sink, as the log says it: files of one place lie below one path.
+//! The names that the log has for sinks.
 //!
-//! Rejects are a sink inside, under a name of their own. What must stay true: the two names of logs with one unnamed sink,
-//! `data` and `rejects`, keep their meaning; a place is never called by a path, so that a lake can be moved.
+//! Rejects are a sink too, with a reserved name. What must stay true: `data`, the one sink without a name, and `rejects` keep the meaning
+//! that they have in older logs; no place is named by its path, so a lake can be moved.
 
 use std::fmt;
 use std::sync::{Arc, LazyLock};
@@ -11,22 +11,22 @@ use serde::{Deserialize, Serialize};
 static DATA: LazyLock<Place> = LazyLock::new(|| Place("data".into()));
 static REJECTS: LazyLock<Place> = LazyLock::new(|| Place("rejects".into()));
 
-/// Where files lie.
+/// The name of a sink.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct Place(Arc<str>);
 
 impl Place {
-    /// That of a sink without a name.
+    /// The sink without a name.
     pub fn data() -> Self {
         DATA.clone()
     }
 
-    /// That of refused records.
+    /// The sink of refused records.
     pub fn rejects() -> Self {
         REJECTS.clone()
     }
 
-    /// That of a sink with a name.
+    /// A named sink.
     pub fn sink(name: &str) -> Self {
         Place(name.into())
     }
@@ -36,12 +36,12 @@ impl Place {
         &self.0
     }
 
-    /// Whether it is that of a sink without a name.
+    /// Whether it is the sink without a name.
     pub fn is_data(&self) -> bool {
         *self == *DATA
     }
 
-    /// Whether it is that of refused records.
+    /// Whether it is the sink of refused records.
     pub fn is_rejects(&self) -> bool {
         *self == *REJECTS
     }
