@@ -6,6 +6,7 @@
 //! file holds, a start that goes on without what it should know.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+#![expect(clippy::disallowed_methods, reason = "files are made as old as so many days")]
 
 #[path = "cli/folder.rs"]
 #[expect(dead_code, reason = "other tests use the rest")]

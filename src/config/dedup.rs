@@ -60,6 +60,6 @@ pub(super) fn read(section: Section<'_>, columns: &Columns) -> Option<Dedup> {
 }
 
 fn days(span: Duration) -> Option<u32> {
-    let whole = span.subsec_nanos() == 0 && span.as_secs() % DAY == 0;
+    let whole = span.subsec_nanos() == 0 && span.as_secs().is_multiple_of(DAY);
     u32::try_from(span.as_secs() / DAY).ok().filter(|_| whole)
 }

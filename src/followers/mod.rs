@@ -211,7 +211,7 @@ impl Following {
         let mut heard = self.heard(published).await;
         while heard < published {
             heard += 1;
-            self.from_the_log(heard).await;
+            self.tell_as_logged(heard).await;
         }
         loop {
             let told = match self.news.recv().await {
@@ -222,7 +222,7 @@ impl Following {
             };
             while heard + 1 < told.commit {
                 heard += 1;
-                self.from_the_log(heard).await;
+                self.tell_as_logged(heard).await;
             }
             if heard < told.commit {
                 self.until_taken(&told).await;
@@ -246,7 +246,7 @@ impl Following {
         }
     }
 
-    async fn from_the_log(&self, number: u64) {
+    async fn tell_as_logged(&self, number: u64) {
         let mut pause = PAUSE;
         let told = loop {
             let read = async {

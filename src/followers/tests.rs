@@ -48,7 +48,7 @@ impl Follower for Taker {
         };
         match (self.willing)(told.commit, times) {
             true => Ok(()),
-            false if told.commit % 2 == 0 => std::future::pending().await,
+            false if told.commit.is_multiple_of(2) => std::future::pending().await,
             false => Err("not now".into()),
         }
     }
@@ -73,7 +73,7 @@ fn following(taker: &Arc<Taker>) -> Followers {
 
 #[tokio::test(start_paused = true)]
 async fn every_commit_is_told_in_order_until_it_is_taken() {
-    let (store, taker) = (log(9).await, Taker::new(true, |_, times| times % 3 == 0));
+    let (store, taker) = (log(9).await, Taker::new(true, |_, times| times.is_multiple_of(3)));
     let followers = following(&taker);
     followers.begin(&store, 6);
     (7..=9).for_each(|commit| followers.published(of(commit)));

@@ -141,6 +141,13 @@ fn deal(keyed: impl Iterator<Item = (u32, Key)>, workers: usize) -> Vec<Keyed> {
     dealt
 }
 
+/// What was asked of an epoch so far, and where the answers go.
+struct Questions {
+    for_verdicts: Capability<u64>,
+    for_changes: Capability<u64>,
+    asked: Vec<Asked>,
+}
+
 /// Answers the questions of an epoch once all of them are there.
 fn decide<'scope>(
     sent: StreamVec<'scope, u64, Sent>,
@@ -156,7 +163,7 @@ fn decide<'scope>(
     let mut changes_out = OutputBuilder::<u64, CapacityContainerBuilder<Vec<Entries>>>::from(changes_out);
     let mut share = Share::new(room);
     builder.build(move |_| {
-        let mut open: BTreeMap<u64, (Capability<u64>, Capability<u64>, Vec<Asked>)> = BTreeMap::new();
+        let mut open: BTreeMap<u64, Questions> = BTreeMap::new();
         let mut held_back = None;
         move |frontiers| {
             let (mut verdicts, mut changes) = (verdicts_out.activate(), changes_out.activate());
@@ -165,8 +172,12 @@ fn decide<'scope>(
                     match sent {
                         Sent::Restored { newest, day, keys, .. } => owner.restore(newest, day, &keys),
                         Sent::Asked { asked, .. } => {
-                            let fresh = || (time.retain(0), time.retain(1), Vec::new());
-                            open.entry(*time.time()).or_insert_with(fresh).2.push(asked);
+                            let fresh = || Questions {
+                                for_verdicts: time.retain(0),
+                                for_changes: time.retain(1),
+                                asked: Vec::new(),
+                            };
+                            open.entry(*time.time()).or_insert_with(fresh).asked.push(asked);
                         }
                     }
                 }
@@ -175,7 +186,7 @@ fn decide<'scope>(
                 && held_back.is_none()
                 && !frontiers[0].less_equal(entry.key())
             {
-                let (for_verdicts, for_changes, asked) = entry.remove();
+                let Questions { for_verdicts, for_changes, asked } = entry.remove();
                 let (decided, gained) = owner.decide(asked);
                 share.stand(owner.size());
                 if share.room().is_over() {
