@@ -5,6 +5,7 @@
 //! run that stands still since nobody answers, a secret in a message.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+#![expect(clippy::disallowed_methods, reason = "it measures how long a run takes")]
 
 #[path = "cli/folder.rs"]
 #[expect(dead_code, reason = "other tests use the rest")]

@@ -23,7 +23,7 @@ use crate::log::objects::{LEVEL, STATES, crc, get, put};
 /// Entries that weigh more go into objects.
 pub const LARGE: usize = 64 << 10;
 /// About how many bytes of columns an object holds.
-const OBJECT: usize = 64 << 20;
+const OBJECT: usize = 16 << 20;
 /// Objects deleted side by side.
 const SIDE_BY_SIDE: usize = 16;
 

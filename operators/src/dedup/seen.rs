@@ -33,13 +33,49 @@ pub struct Seen {
     days: BTreeMap<i32, Keys>,
 }
 
-/// In the order in which they came, which says nothing.
+/// In the order in which they came, which says nothing. Most of them lie in chunks that are never copied, so that ten million take
+/// what they are.
 #[derive(Clone, Debug, Default)]
-struct Keys(Vec<[u8; 16]>);
+struct Keys {
+    chunks: Vec<Arc<[[u8; 16]]>>,
+    /// Those that are too few for a chunk yet.
+    open: Vec<[u8; 16]>,
+}
+
+impl Keys {
+    fn push(&mut self, key: [u8; 16]) {
+        self.open.push(key);
+        if self.open.len() == ROWS {
+            self.chunks.push(std::mem::take(&mut self.open).into());
+        }
+    }
+
+    fn extend(&mut self, keys: &[[u8; 16]]) {
+        keys.iter().for_each(|key| self.push(*key));
+    }
+
+    fn take_in(&mut self, newer: &Keys) {
+        self.chunks.extend(newer.chunks.iter().cloned());
+        self.extend(&newer.open);
+    }
+
+    fn len(&self) -> usize {
+        self.parts().map(<[_]>::len).sum()
+    }
+
+    fn parts(&self) -> impl Iterator<Item = &[[u8; 16]]> {
+        let open = Some(&*self.open).filter(|open| !open.is_empty());
+        self.chunks.iter().map(|chunk| &**chunk).chain(open)
+    }
+
+    fn iter(&self) -> impl Iterator<Item = &[u8; 16]> {
+        self.parts().flatten()
+    }
+}
 
 impl Seen {
     pub(super) fn add(&mut self, day: i32, key: Key) {
-        self.days.entry(day).or_default().0.push(key.to_be_bytes());
+        self.days.entry(day).or_default().push(key.to_be_bytes());
     }
 
     pub(super) fn met(&mut self, day: i32) {
@@ -50,17 +86,14 @@ impl Seen {
         self.days.retain(|of, _| *of >= day);
     }
 
-    /// The newest day, and the keys of each day, some thousands at a time. Where there is a newest day there is a part.
+    /// The newest day, and the keys of each day, some thousands at a time. What was taken is held no longer. Where there is a newest day
+    /// there is a part.
     pub(super) fn into_parts(self) -> (Option<i32>, impl Iterator<Item = (i32, Vec<Key>)>) {
         let newest = self.newest.map(|newest| (newest, Vec::new()));
-        let parts = self.days.into_iter().flat_map(|(day, mut keys)| {
-            std::iter::from_fn(move || {
-                let from = keys.0.len().saturating_sub(ROWS);
-                let some: Vec<Key> = keys.0.drain(from..).map(Key::from_be_bytes).collect();
-                // What was taken is held no longer.
-                keys.0.shrink_to(from);
-                (!some.is_empty()).then_some((day, some))
-            })
+        let parts = self.days.into_iter().flat_map(|(day, Keys { chunks, open })| {
+            let open = Some(Arc::from(open)).filter(|open: &Arc<[[u8; 16]]>| !open.is_empty());
+            let keys = |chunk: Arc<[[u8; 16]]>| chunk.iter().map(|key| Key::from_be_bytes(*key)).collect();
+            chunks.into_iter().chain(open).map(move |chunk| (day, keys(chunk)))
         });
         (self.newest, newest.into_iter().chain(parts))
     }
@@ -68,8 +101,8 @@ impl Seen {
 
 impl PartialEq for Keys {
     fn eq(&self, other: &Self) -> bool {
-        let sorted = |keys: &Keys| keys.0.iter().copied().collect::<BTreeSet<_>>();
-        self.0.len() == other.0.len() && (self.0 == other.0 || sorted(self) == sorted(other))
+        let sorted = |keys: &Keys| keys.iter().copied().collect::<BTreeSet<_>>();
+        self.len() == other.len() && sorted(self) == sorted(other)
     }
 }
 
@@ -81,15 +114,18 @@ impl PartialEq for Seen {
 
 impl Serialize for Keys {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_seq(self.0.iter().map(|key| format!("{:032x}", Key::from_be_bytes(*key))))
+        serializer.collect_seq(self.iter().map(|key| format!("{:032x}", Key::from_be_bytes(*key))))
     }
 }
 
 impl<'de> Deserialize<'de> for Keys {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let key = |text: &String| Key::from_str_radix(text, 16).map(Key::to_be_bytes);
-        let keys: Result<_, _> = Vec::<String>::deserialize(deserializer)?.iter().map(key).collect();
-        keys.map(Keys).map_err(serde::de::Error::custom)
+        let mut keys = Keys::default();
+        for text in Vec::<String>::deserialize(deserializer)? {
+            keys.push(key(&text).map_err(serde::de::Error::custom)?);
+        }
+        Ok(keys)
     }
 }
 
@@ -98,17 +134,17 @@ impl Keeps for Seen {
     const COUNTS_BACK: bool = false;
 
     fn len(&self) -> usize {
-        self.days.values().map(|keys| keys.0.len()).sum::<usize>() + usize::from(self.newest.is_some())
+        self.days.values().map(Keys::len).sum::<usize>() + usize::from(self.newest.is_some())
     }
 
     fn weight(&self) -> usize {
-        self.days.values().map(|keys| keys.0.capacity() * size_of::<[u8; 16]>()).sum()
+        self.days.values().map(Keys::len).sum::<usize>() * size_of::<[u8; 16]>()
     }
 
     fn take_in(&mut self, newer: &Self) {
         self.newest = self.newest.max(newer.newest);
         for (day, keys) in &newer.days {
-            self.days.entry(*day).or_default().0.extend_from_slice(&keys.0);
+            self.days.entry(*day).or_default().take_in(keys);
         }
     }
 
@@ -139,9 +175,10 @@ impl Keeps for Seen {
 
     fn rows(&self) -> Box<dyn Iterator<Item = RecordBatch> + Send + '_> {
         let newest = self.newest.map(|newest| in_columns(newest, std::iter::once(None), 1));
-        let keys = self.days.iter().flat_map(|(day, keys)| {
-            keys.0.chunks(ROWS).map(|keys| in_columns(*day, keys.iter().map(Some), keys.len()))
-        });
+        let keys = self
+            .days
+            .iter()
+            .flat_map(|(day, keys)| keys.parts().map(|keys| in_columns(*day, keys.iter().map(Some), keys.len())));
         Box::new(newest.into_iter().chain(keys))
     }
 
@@ -155,7 +192,7 @@ impl Keeps for Seen {
                 true => self.met(days.value(row)),
                 false => {
                     let key = keys.value(row).try_into().map_err(|_| "a key has no 16 bytes")?;
-                    self.days.entry(days.value(row)).or_default().0.push(key);
+                    self.days.entry(days.value(row)).or_default().push(key);
                 }
             }
         }
