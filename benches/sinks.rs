@@ -13,7 +13,8 @@ mod measure;
 use std::fs;
 use std::io::{BufWriter, Write};
 use std::path::{Path, PathBuf};
-use std::process::ExitCode;
+use std::process::{Command, ExitCode, Stdio};
+use std::time::Duration;
 
 use measure::{MILLSTREAM, Usage, argument, articles, median, on, parquet_files, pipeline, run, watch};
 
@@ -124,13 +125,17 @@ fn keys(keys: u64) -> bool {
     let plain = keyed(folder, "plain", "");
     let deduped = keyed(folder, "deduped", dedup);
     let again = keyed(folder, "deduped", dedup);
+    let resident = settled(folder, "deduped") - settled(folder, "plain");
     let log = folder.join("deduped/.millstream");
     let (objects, largest) = sizes(&log.join("state"));
     let (snapshots, _) = sizes(&log.join("snapshots"));
-    let per_key = (deduped.peak - plain.peak) * (1 << 20) as f64 / keys as f64;
+    let each = |mebibytes: f64| mebibytes * (1 << 20) as f64 / keys as f64;
+    let per_key = each(resident);
     println!(
-        "{keys} keys: peak {:.0} MiB, {:.0} MiB without dedup: {per_key:.1} bytes a key; {:.2} s of wall time for {:.2} s without",
-        deduped.peak, plain.peak, deduped.wall, plain.wall
+        "{keys} keys: {per_key:.1} bytes of memory a key while it runs, {:.1} at the most; {:.2} s of wall time, {:.2} s without dedup",
+        each(deduped.peak - plain.peak),
+        deduped.wall,
+        plain.wall
     );
     println!("a start with all of them, and nothing new: {:.2} s, peak {:.0} MiB", again.wall, again.peak);
     println!(
@@ -153,6 +158,25 @@ fn keyed(folder: &Path, name: &str, more: &str) -> Usage {
     );
     fs::write(&path, text).unwrap();
     run(Some(1), &path, 1)
+}
+
+/// The memory of a run that has read all there is and waits for more, in MiB, once it stays the same.
+fn settled(folder: &Path, name: &str) -> f64 {
+    let mut run = Command::new(MILLSTREAM);
+    run.arg("run").arg(folder.join(format!("{name}.toml"))).args(["-w", "1"]);
+    let mut run = run.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+    let (mut same, mut last) = (0, 0.0);
+    while same < 8 {
+        std::thread::sleep(Duration::from_millis(500));
+        let status = fs::read_to_string(format!("/proc/{}/status", run.id())).unwrap();
+        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap();
+        let now = line.trim().strip_suffix("kB").unwrap().trim().parse::<f64>().unwrap() / 1024.0;
+        same = if f64::abs(now - last) < 1.0 { same + 1 } else { 0 };
+        last = now;
+    }
+    run.kill().unwrap();
+    run.wait().unwrap();
+    last
 }
 
 /// Bytes of the files in a folder, and of the largest.
