@@ -113,7 +113,8 @@ async fn every_article_is_in_each_of_its_sinks_once() {
     }
     said(millstream(folder, server, "run pipeline.toml --until-end -w 1 -n 2"));
 
-    let takes: [(&str, fn(usize) -> bool); 3] =
+    type Takes = fn(usize) -> bool;
+    let takes: [(&str, Takes); 3] =
         [("all", |_| true), ("long", |words| words >= 400), ("even", |words| words % 2 == 0)];
     for (sink, takes) in takes {
         let wanted: Vec<_> = made_once.clone().into_iter().filter(|(_, words)| takes(*words)).collect();
