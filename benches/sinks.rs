@@ -1,9 +1,10 @@
 //! What a second sink and `[dedup]` cost: `cargo bench --bench sinks [-- mb=300 rounds=3 keys=10000000 old=/a/binary]`.
 //!
-//! Articles to zstd(3) Parquet, one worker on one core, all variants in turn: as they are, with a second sink that takes about a tenth of
-//! the rows, with `[dedup]` of ids that are all new, and with the binary of `old`, where one is given. Then so many keys of
-//! `[dedup]`: bytes of memory a key, the start with all of them, and what they take in the log. Fails where a row of the second sink costs more
-//! than one of the first, dedup costs 15 % or more or stays below 60 MB/s, or a key takes 60 bytes or more.
+//! Articles to zstd(3) Parquet, one worker on one core, all variants in turn: as they are, with a second sink that takes
+//! about a tenth of the rows, with `[dedup]` of ids that are all new, and with the binary of `old`, where one is given. Then
+//! so many keys of `[dedup]`: bytes of memory a key, the start with all of them, and what they take in the log. Fails where a
+//! row of the second sink costs more than one of the first, dedup costs 15 % or more or stays below 60 MB/s, or a key takes
+//! 60 bytes or more.
 #![expect(clippy::print_stdout, reason = "a bench prints what it measured")]
 #![expect(clippy::disallowed_methods, reason = "a bench looks at the clock and waits for processes")]
 #![expect(clippy::unwrap_used, reason = "a bench that cannot run has nothing to say")]

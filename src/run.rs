@@ -236,8 +236,8 @@ fn followers(config: &Config, source: &Arc<dyn Source>) -> Result<Followers, Fat
     Ok(Followers::new(followers, config.sinks.iter().map(root).collect()))
 }
 
-/// From how many bytes on an epoch ends. Where records are held until their epoch is whole, an epoch has to fit into memory, beside the one
-/// before it that is still being laid down.
+/// From how many bytes on an epoch ends. Where records are held until their epoch is whole, an epoch has to fit into memory,
+/// beside the one before it that is still being laid down.
 fn epoch_bytes(config: &Config, memory: Memory) -> u64 {
     match config.dedup {
         Some(_) => config.epoch.max_bytes.min(memory.own as u64 / 4),

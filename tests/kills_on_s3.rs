@@ -1,9 +1,10 @@
 //! Several sinks, `[dedup]` and state objects on S3, with real processes that are killed twenty times and come back as others: one
 //! process or two, one worker or three.
 //!
-//! Every record is there twice in the input. The oracle reads the input itself and the objects themselves: each article lies in each
-//! sink that takes it once, and every copy is counted as filtered. Would catch a key that a killed start took with it, one that
-//! goes to another owner after a rescale and is met there as new, a sink that lacks a row or has it twice, a count that differs.
+//! Every record is there twice in the input. The oracle reads the input itself and the objects themselves: each article lies
+//! in each sink that takes it once, and every copy is counted as filtered. Would catch a key that a killed start took with
+//! it, one that goes to another owner after a rescale and is met there as new, a sink that lacks a row or has it twice, a
+//! count that differs.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 #![expect(clippy::disallowed_methods, reason = "it kills processes after a while, and waits for them")]

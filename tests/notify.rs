@@ -1,8 +1,8 @@
-//! `[notify]` with the real binary: every commit that lays something down is told, at least once and in order, to a command or over HTTP,
-//! and commits wait for nobody.
+//! `[notify]` with the real binary: every commit that lays something down is told, at least once and in order, to a command
+//! or over HTTP, and commits wait for nobody.
 //!
-//! The listener is a few lines of plain sockets, the oracle what `epochs` says. The mistakes to catch: a commit that is never told, a
-//! run that stands still since nobody answers, a secret in a message.
+//! The listener is a few lines of plain sockets, the oracle what `epochs` says. The mistakes to catch: a commit that is never
+//! told, a run that stands still since nobody answers, a secret in a message.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 #![expect(clippy::disallowed_methods, reason = "it measures how long a run takes")]

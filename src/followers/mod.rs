@@ -4,9 +4,9 @@
 //! committer ── published ──► a task for each follower ──► tell ──► .millstream/followers/<name>.json
 //!                                   └── the log, for what it has not heard of
 //! ```
-//! Owns the tasks and their progress. A follower may be slow, fail or be away for days: commits never wait for it. One that hears all is
-//! tried again until it takes a commit, and only then hears of the next; what it has not heard of when a run ends, the next
-//! start tells it. The end of a run waits for its followers for [`FAREWELL`] at most.
+//! Owns the tasks and their progress. A follower may be slow, fail or be away for days: commits never wait for it. One that
+//! hears all is tried again until it takes a commit, and only then hears of the next; what it has not heard of when a run
+//! ends, the next start tells it. The end of a run waits for its followers for [`FAREWELL`] at most.
 //!
 //! What must stay true: a follower that hears all is told of every commit at least once, in order; its progress never says more
 //! than it was told.

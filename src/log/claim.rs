@@ -146,7 +146,9 @@ impl Claimant {
         match state.incomplete.iter().find(gone) {
             None => Ok(()),
             Some(operator) => Err(Fatal::Log(format!(
-                "the log of {} lacks a part of what [{operator}] knows: objects that a commit names are gone (the lines before                  this one name them). Put them back from a backup or an older version; or take [{operator}] out of the                  pipeline file, start once, and put it in again: it then begins anew, and knows nothing of older records",
+                "the log of {} lacks a part of what [{operator}] knows: objects that a commit names are gone (the lines before \
+                 this one name them). Put them back from a backup or an older version; or take [{operator}] out of the \
+                 pipeline file, start once, and put it in again: it then begins anew, and knows nothing of older records",
                 store.name()
             ))),
         }

@@ -48,8 +48,8 @@ pub static TABLE: [Entry; 3] = [
     },
 ];
 
-/// The flow of a pipeline that has every step, as `docs/flow.md` shows it; `MILLSTREAM_WRITE_DOCS=1 cargo test --workspace --test docs`
-/// writes it there.
+/// The flow of a pipeline that has every step, as `docs/flow.md` shows it; `MILLSTREAM_WRITE_DOCS=1 cargo test --workspace
+/// --test docs` writes it there.
 pub fn picture() -> String {
     let (mut names, mut refusing) = (vec!["ingest", "decode"], vec!["decode"]);
     for step in &TABLE {

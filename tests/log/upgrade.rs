@@ -1,5 +1,5 @@
-//! Logs of earlier releases, made by their binaries, are read and continued: of the first one (tests/data/log-0.1), and of the one that wrote
-//! format 2 (tests/data/log-format-2).
+//! Logs of earlier releases, made by their binaries, are read and continued: of the first one (tests/data/log-0.1), and of
+//! the one that wrote format 2 (tests/data/log-format-2).
 
 use std::fs;
 use std::path::Path;

@@ -3,10 +3,11 @@
 //! A world is a lake of splits that grow, divide, merge and close; a memory store whose every call may fail, be lost, come
 //! late or be the last of its process; a virtual clock; and lives of the pipeline, one after the other or side by side, each
 //! with its own number of workers that are stepped in an order the seed draws. Lives are killed before and after every kind
-//! of call, stopped, frozen and thawed once a newer one is at work; uploads vanish between lives, and the definition changes (a
-//! column, a field, an average more or less, another partition, a second sink). Between lives logs and hints are damaged, published files
-//! removed, and a source is edited or forgets what a lost file needs. Another pipeline lives below, with the same rejects folder. Whenever a life has claimed
-//! and recovered the log, and when it ends, the one predicate is asked and an oracle of its own counts every record.
+//! of call, stopped, frozen and thawed once a newer one is at work; uploads vanish between lives, and the definition changes
+//! (a column, a field, an average more or less, another partition, a second sink). Between lives logs and hints are damaged,
+//! published files removed, and a source is edited or forgets what a lost file needs. Another pipeline lives below, with the
+//! same rejects folder. Whenever a life has claimed and recovered the log, and when it ends, the one predicate is asked and
+//! an oracle of its own counts every record.
 //!
 //! Would catch: a record lost or committed twice, a file visible that no commit names, an average that differs from a
 //! recount, a commit by a process that was fenced out, a start that cannot get over what a crash left, a pipeline that hangs.

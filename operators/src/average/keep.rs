@@ -1,15 +1,15 @@
 //! `keep`: the rule by which old buckets are folded away.
 //!
-//! Of an average with a `keep`, a bucket of a kind (hour, day) is folded away once the newest bucket of that kind, over all groups, begins
-//! more than `keep` after it does. It leaves the dataflow's memory, the log's state and what `averages` shows; a late
-//! row for it counts in no bucket of that kind, and in the overall average as ever.
+//! Of an average with a `keep`, a bucket of a kind (hour, day) is folded away once the newest bucket of that kind, over all
+//! groups, begins more than `keep` after it does. It leaves the dataflow's memory, the log's state and what `averages` shows;
+//! a late row for it counts in no bucket of that kind, and in the overall average as ever.
 //!
 //! The rule looks at totals alone, never at a clock. What must stay true: it gives the same totals wherever it is applied on
 //! the way, once or many times. It does, since the newest bucket of a kind is never folded away and only ever becomes
 //! newer: what is folded away at some point would be folded away at the end, whatever came to it in between.
 //!
-//! Owns the rule as the log needs it; the dataflow goes by the same ([`super::averages`]). A definition of an average in the log says its keep ([`stated`]),
-//! so that a log is read without the pipeline's file.
+//! Owns the rule as the log needs it; the dataflow goes by the same ([`super::averages`]). A definition of an average in the
+//! log says its keep ([`stated`]), so that a log is read without the pipeline's file.
 
 use std::collections::BTreeMap;
 

@@ -1,9 +1,9 @@
 //! Totals of averages by their id, in a fraction of the memory that ids and texts take.
 //!
-//! Owns the packed form. An id is a few texts that repeat in thousands of totals: the names of average and bucket are kept once for
-//! all their totals, the rest of an id as one byte string, a sum as a number. About 130 bytes a total, with a group of a dozen letters
-//! and a bucket's start. What must stay true: what goes in comes out letter for letter, in the order of the ids; the form
-//! in the log is a list of pairs.
+//! Owns the packed form. An id is a few texts that repeat in thousands of totals: the names of average and bucket are kept
+//! once for all their totals, the rest of an id as one byte string, a sum as a number. About 130 bytes a total, with a group
+//! of a dozen letters and a bucket's start. What must stay true: what goes in comes out letter for letter, in the order of
+//! the ids; the form in the log is a list of pairs.
 
 use std::collections::BTreeMap;
 use std::fmt;

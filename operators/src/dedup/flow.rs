@@ -60,8 +60,9 @@ fn owner(key: Key, workers: usize) -> usize {
     ((key >> 64) as u64 % workers as u64) as usize
 }
 
-/// Lets through the rows that come first. `restored` is what an earlier run knew: all of it on one worker, nothing on the others; `first`
-/// is the first epoch of this run. `failed` hears why dedup cannot go on; the epoch in which that shows is never given up.
+/// Lets through the rows that come first. `restored` is what an earlier run knew: all of it on one worker, nothing on the
+/// others; `first` is the first epoch of this run. `failed` hears why dedup cannot go on; the epoch in which that shows is
+/// never given up.
 pub fn dedup<'scope>(
     batches: StreamVec<'scope, u64, Batch>,
     dedup: Dedup,

@@ -5,10 +5,10 @@
 //!             │                                                 └→ changes of state         ├→ counts
 //!             └─ the rows themselves, held until their epoch is whole ───────────────────────┘→ what was left out
 //! ```
-//! Owns the rule. Records of one epoch are asked about in the order of their splits' names and of their positions; those of an epoch
-//! after those of the epochs before it. A record is left out if a record with its key came before it and the days on which
-//! the two arrived are at most `within` days apart. A record whose key holds a null is never left out. A key is forgotten once
-//! the newest day of arrival, over all records, is more than `within` days after its own.
+//! Owns the rule. Records of one epoch are asked about in the order of their splits' names and of their positions; those of
+//! an epoch after those of the epochs before it. A record is left out if a record with its key came before it and the days on
+//! which the two arrived are at most `within` days apart. A record whose key holds a null is never left out. A key is
+//! forgotten once the newest day of arrival, over all records, is more than `within` days after its own.
 //!
 //! A key crosses between workers as a hash of 128 bits, the rows never do. What must stay true: which records of an epoch are left
 //! out depends on the records of that epoch and those before it alone, not on the number of workers, on how they were cut into

@@ -86,8 +86,8 @@ impl Seen {
         self.days.retain(|of, _| *of >= day);
     }
 
-    /// The newest day, and the keys of each day, some thousands at a time. What was taken is held no longer. Where there is a newest day
-    /// there is a part.
+    /// The newest day, and the keys of each day, some thousands at a time. What was taken is held no longer. Where there is a
+    /// newest day there is a part.
     pub(super) fn into_parts(self) -> (Option<i32>, impl Iterator<Item = (i32, Vec<Key>)>) {
         let newest = self.newest.map(|newest| (newest, Vec::new()));
         let parts = self.days.into_iter().flat_map(|(day, Keys { chunks, open })| {

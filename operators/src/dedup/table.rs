@@ -1,7 +1,7 @@
 //! Keys and their days in as few bytes as can be looked up at once.
 //!
-//! A key takes 20 bytes and one of the table's own, in a table of which seven sixteenths to seven eighths are used: 24 to 48 bytes. A
-//! large table is many small ones, so that growing never takes the memory of two whole ones.
+//! A key takes 20 bytes and one of the table's own, in a table of which seven sixteenths to seven eighths are used: 24 to 48
+//! bytes. A large table is many small ones, so that growing never takes the memory of two whole ones.
 
 use hashbrown::HashTable;
 

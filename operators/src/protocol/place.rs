@@ -1,7 +1,7 @@
 //! The names that the log has for sinks.
 //!
-//! Rejects are a sink too, with a reserved name. What must stay true: `data`, the one sink without a name, and `rejects` keep the meaning
-//! that they have in older logs; no place is named by its path, so a lake can be moved.
+//! Rejects are a sink too, with a reserved name. What must stay true: `data`, the one sink without a name, and `rejects` keep
+//! the meaning that they have in older logs; no place is named by its path, so a lake can be moved.
 
 use std::fmt;
 use std::sync::{Arc, LazyLock};

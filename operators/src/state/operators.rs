@@ -164,8 +164,8 @@ impl Operators {
         self.0.values().flat_map(|change| &change.objects).map(|object| object.bytes).sum()
     }
 
-    /// Takes in what a commit changes. `incomplete`: the operators of which some entries lie in objects that were not read; kept up to
-    /// date.
+    /// Takes in what a commit changes. `incomplete`: the operators of which some entries lie in objects that were not read;
+    /// kept up to date.
     pub(crate) fn take_in(&mut self, commit: &Operators, incomplete: &mut BTreeSet<String>) {
         for (name, change) in &commit.0 {
             let Some(kind) = kind(name) else { continue };

@@ -7,9 +7,9 @@
 //! What must stay true: a reader waits for memory only while it holds none, so that readers cannot wait for each other;
 //! and it never holds more than a window, which is a fetch or a record of the limit's size.
 //!
-//! A last line without a line end is a record where the run has an end; where it has none, its writer may be in the middle of it and
-//! it is left until the line end comes. The same holds for a packed stream that ends in the middle of a member: an endless
-//! run waits for the rest, one with an end refuses what there is of the unfinished record. Bytes that cannot be
+//! A last line without a line end is a record where the run has an end; where it has none, its writer may be in the middle of
+//! it and it is left until the line end comes. The same holds for a packed stream that ends in the middle of a member: an
+//! endless run waits for the rest, one with an end refuses what there is of the unfinished record. Bytes that cannot be
 //! unpacked are one refusal at the place where they begin.
 
 use bytes::Bytes;
