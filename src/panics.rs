@@ -1,7 +1,9 @@
 //! What a panic does to a run.
 //!
 //! A task or thread that panics leaves others waiting for its answer, for ever. So a panic anywhere ends the run, with exit
-//! code 1 and a message that it is a defect. Excepted is work inside [`caught`], whose panic is an answer like any other.
+//! code 1 and a message that it is a defect. Excepted is work inside [`caught`], whose panic is an answer like any other. Timely's
+//! threads that serve workers panic where those never came to be, since the system granted too few threads: the run says
+//! that, and they wait for its end before they say anything.
 
 use std::cell::Cell;
 use std::panic::{AssertUnwindSafe, catch_unwind, set_hook, take_hook};
@@ -19,6 +21,9 @@ pub const DEFECT: &str = "a thread panicked; what it said stands above. This is 
 
 /// How long the run has to end by itself before the process is ended.
 const GRACE: Duration = Duration::from_secs(5);
+
+/// What the names of the threads begin with that carry messages between timely's workers.
+const SERVANTS: &str = "timely:";
 
 thread_local! {
     static CAUGHT: Cell<bool> = const { Cell::new(false) };
@@ -40,16 +45,24 @@ pub fn end_the_process() -> Arc<Notify> {
         if CAUGHT.get() {
             return;
         }
+        if thread::current().name().is_some_and(|name| name.starts_with(SERVANTS)) {
+            wait();
+        }
         before(panic);
         tell.notify_one();
         // The main thread is the one that would hear of it.
         if thread::current().name() != Some("main") {
-            let (_open, never) = mpsc::channel::<()>();
-            let _ = never.recv_timeout(GRACE);
+            wait();
         }
         leave();
     }));
     told
+}
+
+/// Gives the run its moment.
+fn wait() {
+    let (_open, never) = mpsc::channel::<()>();
+    let _ = never.recv_timeout(GRACE);
 }
 
 #[expect(clippy::disallowed_methods, reason = "whoever should end the run may be waiting for the thread that panicked")]
@@ -83,11 +96,17 @@ mod tests {
     fn case() {
         let Ok(case) = std::env::var(CASE) else { return };
         let told = end_the_process();
-        let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).build().unwrap();
+        let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_time().build().unwrap();
         match &*case {
             "caught" => {
                 let panic = caught::<()>(|| panic!("of a record")).unwrap_err();
                 assert_eq!(panic.downcast_ref(), Some(&"of a record"));
+                std::process::exit(7);
+            }
+            "servant" => {
+                let servant = std::thread::Builder::new().name(format!("{SERVANTS}send-0"));
+                drop(servant.spawn(|| panic!("of a servant")).unwrap());
+                runtime.block_on(async { tokio::time::sleep(GRACE / 5).await });
                 std::process::exit(7);
             }
             "heard" => {
@@ -107,6 +126,14 @@ mod tests {
         let ended = run("caught");
         assert_eq!(ended.status.code(), Some(7), "{ended:?}");
         assert!(!String::from_utf8_lossy(&ended.stderr).contains("of a record"), "{ended:?}");
+    }
+
+    /// Would catch a start that has too few threads and buries its message under a backtrace.
+    #[test]
+    fn a_servant_lets_the_run_speak_first() {
+        let ended = run("servant");
+        assert_eq!(ended.status.code(), Some(7), "{ended:?}");
+        assert!(!String::from_utf8_lossy(&ended.stderr).contains("of a servant"), "{ended:?}");
     }
 
     #[test]
