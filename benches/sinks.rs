@@ -1,10 +1,11 @@
-//! What a second sink and `[dedup]` cost: `cargo bench --bench sinks [-- mb=300 rounds=3 keys=10000000 old=/a/binary]`.
+//! The cost of a second sink and of `[dedup]`: `cargo bench --bench sinks [-- mb=300 rounds=3 keys=10000000 old=/path]`.
 //!
-//! Articles to zstd(3) Parquet, one worker on one core, all variants in turn: as they are, with a second sink that takes
-//! about a tenth of the rows, with `[dedup]` of ids that are all new, and with the binary of `old`, where one is given. Then
-//! so many keys of `[dedup]`: bytes of memory a key, the start with all of them, and what they take in the log. Fails where a
-//! row of the second sink costs more than one of the first, dedup costs 15 % or more or stays below 60 MB/s, or a key takes
-//! 60 bytes or more.
+//! Part 1 writes articles as zstd(3) Parquet with one worker on one core. It alternates between one sink, a second sink that takes a
+//! tenth of the rows, `[dedup]` without duplicates, and the binary `old` if given. Part 2 deduplicates `keys` distinct keys and
+//! reports memory, the restart, and log sizes.
+//!
+//! Fails if a row of the second sink costs more than one of the first, if dedup costs 15 % or runs below 60 MB/s, or if a key
+//! needs 60 bytes of resident memory.
 #![expect(clippy::print_stdout, reason = "a bench prints what it measured")]
 #![expect(clippy::disallowed_methods, reason = "a bench looks at the clock and waits for processes")]
 #![expect(clippy::unwrap_used, reason = "a bench that cannot run has nothing to say")]
@@ -28,7 +29,7 @@ fn main() -> ExitCode {
     if good.iter().all(|good| *good) { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
 
-/// What is added to the pipeline, by the name of the variant.
+/// Name and additional configuration of each variant.
 fn variants(folder: &Path) -> [(&'static str, String); 3] {
     let tenth = format!(
         "[[sink]]\nname = \"tenth\"\npath = \"{}\"\ncompression = \"zstd(3)\"\nwhere = \"word_count % 10 = 0\"\n",
@@ -85,7 +86,7 @@ fn sinks() -> bool {
 
 fn piped(folder: &Path, more: &str, program: &Path) -> Usage {
     for name in ["out", "out-rejects", "tenth"] {
-        // What was never written is not there to take away; the rows of the second sink are counted at the end.
+        // The second sink's output is kept for the row count at the end.
         if name != "tenth" || more.contains("tenth") {
             let _ = fs::remove_dir_all(folder.join(name));
         }
@@ -110,7 +111,7 @@ fn parquet_rows(folder: &Path) -> i64 {
     parquet_files(folder).into_iter().map(rows).sum()
 }
 
-/// So many keys, each once.
+/// Part 2.
 fn keys(keys: u64) -> bool {
     let folder = tempfile::tempdir().unwrap();
     let folder = folder.path();
@@ -161,7 +162,7 @@ fn keyed(folder: &Path, name: &str, more: &str) -> Usage {
     run(Some(1), &path, 1)
 }
 
-/// The memory of a run that has read all there is and waits for more, in MiB, once it stays the same.
+/// Resident memory in MiB of a run that has read everything, once it is stable.
 fn settled(folder: &Path, name: &str) -> f64 {
     let mut run = Command::new(MILLSTREAM);
     run.arg("run").arg(folder.join(format!("{name}.toml"))).args(["-w", "1"]);

@@ -6,10 +6,12 @@
 //! |---|---|---|
 //! | ingest | `ingest`, `control` | [`tasks::read`], [`tasks::discover`], over a [`connector::Source`] |
 //! | decode, validate, enrich | `decode`, `validate`, `enrich` | — ([`expression`] and [`functions`] compute) |
+//! | dedup | `dedup`, `state` | — |
 //! | route | `route` | — |
 //! | encode, stage | `encode`, `stage` | [`tasks::upload`], over a [`connector::Store`] |
 //! | average | `average` | [`averages`] |
 //! | commit, publish | `commit` | [`log`] |
+//! | followers | — | [`followers`] |
 //!
 //! [`pipeline`] puts the operators together, and is the one place that does; [`bridge`] is the only crossing between timely
 //! and tokio; [`cluster`] makes one of many processes; [`places`] opens the stores of the sinks;

@@ -261,10 +261,10 @@ impl Parts {
                 Step::Dedup(keys) => {
                     announced.terms.insert(dedup::reports());
                     let failed = plan.failed::<DedupFailure>();
-                    let Deduped { rows, counts, left_out, changes } =
+                    let Deduped { rows, counts, filtered_ranges, changes } =
                         dedup::dedup(rows, keys, plan.restored(scope.index()), first, plan.room.clone(), failed);
                     items.push(counts.map(Item::Counted));
-                    items.push(left_out.map(Item::LeftOut));
+                    items.push(filtered_ranges.map(Item::Filtered));
                     items.push(changes.map(Item::Changed));
                     rows
                 }

@@ -11,11 +11,11 @@ use arrow::array::RecordBatch;
 use arrow::datatypes::{Field, Schema, SchemaRef};
 use millstream_operators::average::{AverageSpec, AverageTotals, Averager};
 use millstream_operators::decode::{DecodeError, DecodeOptions, Decoder, Format, Written};
-use millstream_operators::dedup::{Dedup, DedupError, DedupSpec, Seen};
+use millstream_operators::dedup::{DedupError, DedupSpec, KeyColumns, Seen};
 use millstream_operators::encode::{EncodeOptions, PathLimit};
 use millstream_operators::enrich::{Added, Columns, Enrich, Failure};
 use millstream_operators::protocol::Place;
-use millstream_operators::protocol::commit::LeftOut;
+use millstream_operators::protocol::commit::FilteredRanges;
 use millstream_operators::reject::{self, Stage};
 use millstream_operators::route::{Leg, Route, Routed, Takes};
 use millstream_operators::state::{Defined, Keeps};
@@ -158,9 +158,9 @@ impl Stages {
     }
 
     /// What leaves records out that came before; for pipelines that have it.
-    pub fn dedup(&self) -> Result<Dedup, ConfigErrors> {
+    pub fn dedup(&self) -> Result<KeyColumns, ConfigErrors> {
         let wrong = |error: DedupError| ConfigErrors::new(vec![self.config.at("dedup.by").error(error.to_string())]);
-        Dedup::new(&self.dedup.clone().unwrap_or_default(), &self.enriched()).map_err(wrong)
+        KeyColumns::new(&self.dedup.clone().unwrap_or_default(), &self.enriched()).map_err(wrong)
     }
 
     /// What deals rows out to the sinks, in the order of the file.
@@ -230,11 +230,11 @@ impl Through {
     }
 
     /// The same as it was once: what steps with state left out then is left out.
-    pub fn apply_as_then(&mut self, raw: &Arc<RawBatch>, left_out: &LeftOut) -> Outcome {
-        self.applied(raw, Some(left_out))
+    pub fn replay(&mut self, raw: &Arc<RawBatch>, filtered_ranges: &FilteredRanges) -> Outcome {
+        self.applied(raw, Some(filtered_ranges))
     }
 
-    fn applied(&mut self, raw: &Arc<RawBatch>, left_out: Option<&LeftOut>) -> Outcome {
+    fn applied(&mut self, raw: &Arc<RawBatch>, filtered_ranges: Option<&FilteredRanges>) -> Outcome {
         use millstream_operators::decode::Decode;
         let decoded = self.decoder.decode(raw);
         let mut rejects = Vec::new();
@@ -242,7 +242,7 @@ impl Through {
             rejects.push(reject::batch(raw, Stage::Decode, &decoded.refused));
         }
         let batch = Batch { rows: decoded.rows, origin: Origin { kept: decoded.kept, ..Origin::all(raw.clone()) } };
-        let batch = self.steps.apply(batch, &mut rejects, left_out);
+        let batch = self.steps.apply(batch, &mut rejects, filtered_ranges);
         let Routed { rows, legs, rejects: refused, counts: _ } = self.route.apply(batch);
         rejects.extend(refused);
         Outcome { rows, sinks: self.route.places().cloned().zip(legs).collect(), rejects }

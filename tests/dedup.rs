@@ -1,9 +1,8 @@
-//! `[dedup]` with the real binary: the first record of a key is laid down, whatever comes later is left out and counted, and what
-//! is known of keys outlives starts, folds and lost files.
+//! `[dedup]` with the real binary: the first record of a key is kept, later ones are dropped and counted, and keys survive restarts
+//! and lost files.
 //!
-//! Each case is held against ids that the test wrote itself. The mistakes to catch: a record that is there twice or not at all, a
-//! key that is forgotten by a restart, a lost file that is written again with other records, averages that count what no
-//! file holds, a start that goes on without what it should know.
+//! The oracle is the list of ids that the test wrote. Would catch a duplicate that is kept, a record that is missing, a key that a
+//! restart forgets, a lost file that is rewritten with other records, and a start that continues without its keys.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 #![expect(clippy::disallowed_methods, reason = "files are made as old as so many days")]

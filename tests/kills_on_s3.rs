@@ -1,10 +1,8 @@
-//! Several sinks, `[dedup]` and state objects on S3, with real processes that are killed twenty times and come back as others: one
-//! process or two, one worker or three.
+//! Three sinks and `[dedup]` on S3 under twenty kills, with another number of processes and workers at every start.
 //!
-//! Every record is there twice in the input. The oracle reads the input itself and the objects themselves: each article lies
-//! in each sink that takes it once, and every copy is counted as filtered. Would catch a key that a killed start took with
-//! it, one that goes to another owner after a rescale and is met there as new, a sink that lacks a row or has it twice, a
-//! count that differs.
+//! The input has every record twice. The oracle reads the input and the objects: each sink must hold each of its articles once, and
+//! every copy must be counted. Would catch a key that is lost with a killed process or with a rescale, and a sink that misses or
+//! repeats a row.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 #![expect(clippy::disallowed_methods, reason = "it kills processes after a while, and waits for them")]

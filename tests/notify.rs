@@ -1,8 +1,8 @@
-//! `[notify]` with the real binary: every commit that lays something down is told, at least once and in order, to a command
-//! or over HTTP, and commits wait for nobody.
+//! `[notify]` with the real binary: a webhook and a command get every commit that published something, at least once and in
+//! order, and commits never wait.
 //!
-//! The listener is a few lines of plain sockets, the oracle what `epochs` says. The mistakes to catch: a commit that is never
-//! told, a run that stands still since nobody answers, a secret in a message.
+//! The oracle is what `epochs` says. Would catch a commit that is never delivered, a run that stalls because nobody answers, and a
+//! secret in a message.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 #![expect(clippy::disallowed_methods, reason = "it measures how long a run takes")]
@@ -91,7 +91,7 @@ fn a_webhook_hears_of_every_commit_until_it_takes_it() {
     folder.write("hook", &format!("{url}\n"));
     folder.write("bearer", "b3arer\n");
     let said = folder.run();
-    assert!(said.contains("notify was not told of a commit: it answers 503"), "{said}");
+    assert!(said.contains("notify did not accept a commit: it answers 503"), "{said}");
     assert!(!said.contains("s3cret") && !said.contains("b3arer"), "{said}");
     folder.add_input("b.ndjson", &[("b1", "2024-03-01", "one two three")]);
     folder.run();
@@ -139,8 +139,10 @@ fn a_webhook_that_is_silent_holds_nobody_up() {
 fn a_command_reads_what_was_committed() {
     let folder = notified("command = [\"./tell.sh\", \"told\"]");
     folder
-        .write("tell.sh", "#!/bin/sh\nif [ ! -e ready ]; then touch ready; echo not yet >&2; exit 3; fi\ncat >> $1\n");
+        .write("tell.sh", "#!/bin/sh\nif [ ! -e ready ]; then touch ready; echo not yet >&2; exit 3; fi\nyes | head -n 90000 >&2\ncat >> $1\n");
     fs::set_permissions(folder.path("tell.sh"), fs::Permissions::from_mode(0o755)).unwrap();
+    let plan = folder.ok("plan pipeline.toml");
+    assert!(plan.contains("notify         runs ./tell.sh told  ← publish"), "{plan}");
     let said = folder.run();
     assert!(said.contains("\"./tell.sh\" ended with exit status: 3: not yet"), "{said}");
     folder.add_input("b.ndjson", &[("b1", "2024-03-01", "one two three")]);
@@ -154,10 +156,10 @@ fn a_command_reads_what_was_committed() {
 #[test]
 fn what_makes_no_sense_is_refused_where_it_stands() {
     for (wrong, says) in [
-        ("", "write exactly one of them"),
-        ("webhook = \"http://a\"\ncommand = [\"b\"]", "write exactly one of them"),
-        ("webhook = \"ftp://a\"", "begins with https:// or http://"),
-        ("command = [\"a\"]\nbearer_file = \"b\"", "a command has none"),
+        ("", "needs exactly one of"),
+        ("webhook = \"http://a\"\ncommand = [\"b\"]", "needs exactly one of"),
+        ("webhook = \"ftp://a\"", "must begin with https:// or http://"),
+        ("command = [\"a\"]\nbearer_file = \"b\"", "only valid with a webhook"),
         ("token = \"a\"", "a secret has no place in this file"),
     ] {
         let said = notified(wrong).fails("check pipeline.toml", 2);

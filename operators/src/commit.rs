@@ -19,7 +19,7 @@ use timely::dataflow::operators::generic::operator::Operator;
 use crate::ingest::Progress;
 use crate::port::Port;
 use crate::position::Split;
-use crate::protocol::commit::{FileRecord, LeftOut, SplitProgress};
+use crate::protocol::commit::{FileRecord, FilteredRanges, SplitProgress};
 use crate::protocol::equation::{Announced, Counted, Counts, Epoch};
 use crate::protocol::place::Place;
 use crate::stage::Staged;
@@ -32,7 +32,7 @@ pub enum Item {
     Progress(Progress),
     Counted(Counted),
     Changed(#[serde(with = "as_text")] Entries),
-    LeftOut(LeftOut),
+    Filtered(FilteredRanges),
 }
 
 /// What the log writes down leaves out fields that are empty, which timely's own form between processes cannot read: there
@@ -59,7 +59,7 @@ pub struct Draft {
     pub rejects: Vec<FileRecord>,
     pub positions: BTreeMap<Split, SplitProgress>,
     pub counts: Counts,
-    pub left_out: LeftOut,
+    pub filtered_ranges: FilteredRanges,
     pub state: Operators,
 }
 
@@ -87,9 +87,9 @@ impl Draft {
             Item::Counted(counted) => self.counts.add(counted),
             Item::Progress(progress) => self.add_progress(progress),
             Item::Changed(entries) => self.state.add(entries),
-            Item::LeftOut(left_out) => {
-                for (split, mut stretches) in left_out {
-                    self.left_out.entry(split).or_default().append(&mut stretches);
+            Item::Filtered(ranges) => {
+                for (split, mut stretches) in ranges {
+                    self.filtered_ranges.entry(split).or_default().append(&mut stretches);
                 }
             }
         }
@@ -128,7 +128,7 @@ impl Draft {
         self.files.sort_by(|a, b| (&a.sink, &a.path).cmp(&(&b.sink, &b.path)));
         self.rejects.sort_by(|a, b| a.path.cmp(&b.path));
         self.counts = self.counts.without_zeros();
-        self.left_out.values_mut().for_each(|stretches| stretches.sort());
+        self.filtered_ranges.values_mut().for_each(|stretches| stretches.sort());
         self
     }
 }
@@ -246,7 +246,7 @@ mod tests {
             }),
             Item::Counted(Counted { term: Term::Filtered, place: Counts::every(), split: "s".into(), records: -1 }),
             Item::Changed(Entries::new(totals.into_iter().collect::<AverageTotals>())),
-            Item::LeftOut(LeftOut::from([("s".into(), vec![(Position::at(1), Position::at(2))])])),
+            Item::Filtered(FilteredRanges::from([("s".into(), vec![(Position::at(1), Position::at(2))])])),
         ];
         let mut bytes = Vec::new();
         items.into_bytes(&mut bytes);

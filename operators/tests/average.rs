@@ -8,6 +8,7 @@
 //! that grows.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
+mod common;
 #[path = "average/limits.rs"]
 mod limits;
 
@@ -22,13 +23,13 @@ use arrow::datatypes::{DataType, Field, Fields};
 use millstream_operators::average::{
     AverageError, AverageKey, AverageSpec, Averager, Bucket, Change, Totals, Unit, averages,
 };
-use millstream_operators::batch::{Beside, Positions};
 use millstream_operators::state::Room;
-use millstream_operators::{Batch, Origin, Permit, Position, RawBatch, Records};
+use millstream_operators::{Batch, Permit};
 use proptest::prelude::*;
-use timely::CommunicationConfig;
 use timely::dataflow::operators::vec::Input;
 use timely::dataflow::operators::{Inspect, Probe};
+
+use crate::common::{batch_of, run_workers};
 
 const HOUR: i64 = 3_600_000_000;
 
@@ -87,18 +88,7 @@ fn batch(rows: &[Row]) -> Batch {
 }
 
 fn from_rows(rows: RecordBatch) -> Batch {
-    let raw = RawBatch {
-        split: "test".into(),
-        records: Records::Rows(rows.clone()),
-        positions: Positions::Counted { first: 0 },
-        until: Position::at(rows.num_rows() as u64),
-        arrived_at: 0,
-        refused: vec![],
-        beside: Beside::default(),
-        permit: Permit::free(),
-        size: 0,
-    };
-    Batch { rows, origin: Origin::all(Arc::new(raw)) }
+    batch_of("test", 0, 0, rows)
 }
 
 fn specs() -> Vec<AverageSpec> {
@@ -178,43 +168,16 @@ fn run_for(
     first: u64,
 ) -> Vec<(u64, Change)> {
     let told = Arc::new(Mutex::new(Vec::new()));
-    let (out, epochs) = (told.clone(), Arc::new(epochs));
-    // Three workers speak in bytes, as workers of different processes do.
-    let communication = match workers {
-        1 => CommunicationConfig::Thread,
-        2 => CommunicationConfig::Process(2),
-        _ => CommunicationConfig::ProcessBinary(workers),
-    };
-    let config = timely::Config { communication, worker: timely::WorkerConfig::default() };
-    let guards = timely::execute(config, move |worker| {
-        let (index, peers) = (worker.index(), worker.peers());
-        let restored = if index == peers - 1 { restored.clone() } else { Vec::new() };
-        let (out, specs) = (out.clone(), specs.clone());
-        let (mut input, probe) = worker.dataflow::<u64, _, _>(|scope| {
-            let (input, batches) = scope.new_input::<Batch>();
-            let averager = Averager::new(specs, &batch(&[]).rows.schema()).unwrap();
-            let changes =
-                averages(batches, averager, restored, first, Room::unlimited().into(), |failure| panic!("{failure}"));
-            let told = changes.inspect_time(move |epoch, change| out.lock().unwrap().push((*epoch, change.clone())));
-            let (probe, _) = told.probe();
-            (input, probe)
-        });
-        input.advance_to(first);
-        for (epoch, batches) in epochs.iter() {
-            input.advance_to(*epoch);
-            for (_, batch) in batches.iter().enumerate().filter(|(number, _)| number % peers == index) {
-                input.send(batch.clone());
-            }
-            if epoch % 2 == 0 {
-                worker.step();
-            }
-        }
-        input.close();
-        while !probe.done() {
-            worker.step();
-        }
+    let out = told.clone();
+    run_workers(workers, first, epochs.into_iter().collect(), move |batches, restores| {
+        let restored = if restores { restored.clone() } else { Vec::new() };
+        let averager = Averager::new(specs.clone(), &batch(&[]).rows.schema()).unwrap();
+        let changes =
+            averages(batches, averager, restored, first, Room::unlimited().into(), |failure| panic!("{failure}"));
+        let out = out.clone();
+        let told = changes.inspect_time(move |epoch, change| out.lock().unwrap().push((*epoch, change.clone())));
+        told.probe().0
     });
-    guards.unwrap().join().into_iter().for_each(|worker| worker.unwrap());
     let mut told = std::mem::take(&mut *told.lock().unwrap());
     told.sort();
     told

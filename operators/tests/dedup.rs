@@ -1,26 +1,28 @@
-//! Dedup against a few lines of plain code: whatever the number of workers, however records are cut into batches and wherever a run
-//! ends and another begins, the same records are left out, each is counted, and the log knows which.
+//! Dedup against a plain oracle: the number of workers, the batch boundaries and a restart change nothing; every duplicate is
+//! counted, and the commit knows which records they are.
 //!
-//! Would catch a verdict that depends on the order of arrival, a key that is forgotten too soon or too late, state that does
-//! not outlive a restart, and a record that is neither let through nor reported.
+//! Would catch a decision that depends on the order of arrival, a key that expires too early or too late, and state that does not
+//! survive a restart.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+mod common;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex};
 
 use arrow::array::{ArrayRef, AsArray, Int64Array, RecordBatch, StringArray};
 use arrow::datatypes::Int64Type;
-use millstream_operators::batch::{Beside, Positions};
-use millstream_operators::dedup::{Dedup, DedupFailure, DedupSpec, Deduped, Owner, Seen, dedup, without_left_out};
-use millstream_operators::protocol::commit::LeftOut;
+use millstream_operators::dedup::{DedupFailure, DedupSpec, Deduped, KeyColumns, Owner, Seen, dedup, remove_filtered};
+use millstream_operators::protocol::commit::FilteredRanges;
 use millstream_operators::protocol::equation::{Counts, Term};
 use millstream_operators::state::{Entries, Keeps, Room};
-use millstream_operators::{Batch, Origin, Permit, Position, RawBatch, Records, Unlimited};
+use millstream_operators::{Batch, Unlimited};
 use proptest::prelude::*;
-use timely::CommunicationConfig;
 use timely::dataflow::operators::vec::Input;
 use timely::dataflow::operators::{Inspect, Probe};
+
+use crate::common::{batch_of, run_workers};
 
 const DAY: i64 = 86_400_000_000;
 
@@ -53,18 +55,7 @@ fn batch(first: u64, piece: &Piece) -> Batch {
     let columns: [(&str, ArrayRef, bool); 3] =
         [("at", Arc::new(at), false), ("id", Arc::new(ids), true), ("of", Arc::new(ofs), true)];
     let rows = RecordBatch::try_from_iter_with_nullable(columns).unwrap();
-    let raw = RawBatch {
-        split: name(piece.split).as_str().into(),
-        records: Records::Rows(rows.clone()),
-        positions: Positions::Counted { first },
-        until: Position::at(first + piece.keys.len() as u64),
-        arrived_at: i64::from(piece.day) * DAY + 5,
-        refused: vec![],
-        beside: Beside::default(),
-        permit: Permit::free(),
-        size: 0,
-    };
-    Batch { rows, origin: Origin::all(Arc::new(raw)) }
+    batch_of(&name(piece.split), first, i64::from(piece.day) * DAY + 5, rows)
 }
 
 fn rows(batch: &Batch) -> Vec<Record> {
@@ -116,65 +107,40 @@ fn oracle(epochs: &Epochs) -> BTreeSet<Record> {
 struct Given {
     rows: BTreeSet<Record>,
     counts: Counts,
-    left_out: LeftOut,
+    filtered_ranges: FilteredRanges,
     seen: Seen,
 }
 
 fn run(epochs: Epochs, workers: usize, restored: Seen, first: u64) -> Given {
     let given = Arc::new(Mutex::new(Given { seen: restored.clone(), ..Given::default() }));
     let out = given.clone();
-    // Three workers speak in bytes, as workers of different processes do.
-    let communication = match workers {
-        1 => CommunicationConfig::Thread,
-        2 => CommunicationConfig::Process(2),
-        _ => CommunicationConfig::ProcessBinary(workers),
-    };
-    let config = timely::Config { communication, worker: timely::WorkerConfig::default() };
-    let guards = timely::execute(config, move |worker| {
-        let (index, peers) = (worker.index(), worker.peers());
-        let restored = if index == 0 { restored.clone() } else { Seen::default() };
-        let out = out.clone();
-        let (mut input, probe) = worker.dataflow::<u64, _, _>(|scope| {
-            let (input, batches) = scope.new_input::<Batch>();
-            let schema = batch(0, &Piece { split: 0, day: 0, keys: vec![] }).rows.schema();
-            let keys = Dedup::new(&spec(), &schema).unwrap();
-            let failed = |failure| panic!("{failure}");
-            let Deduped { rows: first_ones, counts, left_out, changes } =
-                dedup(batches, keys, restored, first, Room::unlimited().into(), failed);
-            let [to_rows, to_counts, to_left_out, to_seen] = [(); 4].map(|()| out.clone());
-            counts.inspect(move |counted| to_counts.lock().unwrap().counts.add(counted.clone()));
-            left_out.inspect(move |left_out| {
-                let mut given = to_left_out.lock().unwrap();
-                for (split, stretches) in left_out {
-                    given.left_out.entry(split.clone()).or_default().extend(stretches.iter().cloned());
-                }
-            });
-            changes.inspect(move |entries: &Entries| {
-                let seen = &mut to_seen.lock().unwrap().seen;
-                seen.take_in(entries.get().unwrap());
-                seen.compact(&spec().defined());
-            });
-            let (probe, _) = first_ones.inspect(move |batch| to_rows.lock().unwrap().rows.extend(rows(batch))).probe();
-            (input, probe)
+    let epochs = epochs
+        .iter()
+        .zip(first..)
+        .map(|(pieces, epoch)| (epoch, pieces.iter().map(|(at, piece)| batch(*at, piece)).collect::<Vec<Batch>>()));
+    run_workers(workers, first, epochs.collect(), move |batches, restores| {
+        let restored = if restores { restored.clone() } else { Seen::default() };
+        let schema = batch(0, &Piece { split: 0, day: 0, keys: vec![] }).rows.schema();
+        let keys = KeyColumns::new(&spec(), &schema).unwrap();
+        let Deduped { rows: first_ones, counts, filtered_ranges, changes } =
+            dedup(batches, keys, restored, first, Room::unlimited().into(), |failure| panic!("{failure}"));
+        let [to_rows, to_counts, to_ranges, to_seen] = [(); 4].map(|()| out.clone());
+        counts.inspect(move |counted| to_counts.lock().unwrap().counts.add(counted.clone()));
+        filtered_ranges.inspect(move |ranges| {
+            let mut given = to_ranges.lock().unwrap();
+            for (split, ranges) in ranges {
+                given.filtered_ranges.entry(split.clone()).or_default().extend(ranges.iter().cloned());
+            }
         });
-        input.advance_to(first);
-        for (number, pieces) in epochs.iter().enumerate() {
-            input.advance_to(first + number as u64);
-            for (_, (at, piece)) in pieces.iter().enumerate().filter(|(number, _)| number % peers == index) {
-                input.send(batch(*at, piece));
-            }
-            if number % 2 == 0 {
-                worker.step();
-            }
-        }
-        input.close();
-        while !probe.done() {
-            worker.step();
-        }
+        changes.inspect(move |entries: &Entries| {
+            let seen = &mut to_seen.lock().unwrap().seen;
+            seen.take_in(entries.get().unwrap());
+            seen.compact(&spec().defined());
+        });
+        first_ones.inspect(move |batch| to_rows.lock().unwrap().rows.extend(rows(batch))).probe().0
     });
-    guards.unwrap().join().into_iter().for_each(|worker| worker.unwrap());
     let mut given = given.lock().unwrap().clone();
-    given.left_out.values_mut().for_each(|stretches| stretches.sort());
+    given.filtered_ranges.values_mut().for_each(|stretches| stretches.sort());
     given
 }
 
@@ -210,7 +176,7 @@ proptest! {
             let all: usize = epochs.iter().flatten().filter(|(_, of)| of.split == piece.split).map(|(_, of)| of.keys.len()).sum();
             prop_assert_eq!(reported.iter().flatten().sum::<i64>() + passed, all as i64);
             for given in [&one, &other] {
-                let again = without_left_out(batch(*at, piece), &given.left_out);
+                let again = remove_filtered(batch(*at, piece), &given.filtered_ranges);
                 if given.rows.iter().any(|row| self::rows(&batch(*at, piece)).contains(row)) {
                     let kept: BTreeSet<Record> = self::rows(&again).into_iter().collect();
                     let passed = self::rows(&batch(*at, piece)).into_iter().filter(|row| first.contains(row)).collect();
@@ -231,7 +197,7 @@ fn more_keys_than_there_is_memory_for_hold_their_epoch_back() {
         let room = Arc::new(Room::new(Arc::new(Unlimited), 100, 0));
         let (mut input, probe) = worker.dataflow::<u64, _, _>(|scope| {
             let (input, batches) = scope.new_input::<Batch>();
-            let keys = Dedup::new(&spec(), &batch(0, &piece).rows.schema()).unwrap();
+            let keys = KeyColumns::new(&spec(), &batch(0, &piece).rows.schema()).unwrap();
             let failed = move |failure: DedupFailure| failures.lock().unwrap().push(failure.to_string());
             let (probe, _) = dedup(batches, keys, Seen::default(), 1, room, failed).rows.probe();
             (input, probe)
@@ -244,7 +210,9 @@ fn more_keys_than_there_is_memory_for_hold_their_epoch_back() {
         }
         assert!(probe.less_than(&2), "it was let through");
         let said = said.lock().unwrap().clone();
-        let told = said.len() == 1 && said[0].contains("[dedup]: the 9 keys") && said[0].contains("[limits] memory");
+        let told = said.len() == 1
+            && said[0].contains("[dedup]: one worker keeps 9 keys")
+            && said[0].contains("[limits] memory");
         assert!(told, "{said:?}");
         // A dataflow that is held back never ends by itself.
         worker.installed_dataflows().into_iter().for_each(|dataflow| worker.drop_dataflow(dataflow));
@@ -255,7 +223,7 @@ fn more_keys_than_there_is_memory_for_hold_their_epoch_back() {
 fn as_a_plain_function_it_does_the_same_a_batch_at_a_time() {
     let piece = |day, keys: &[u8]| Piece { split: 0, day, keys: keys.iter().map(|key| Some(*key)).collect() };
     let batches = [batch(0, &piece(1, &[1, 2, 1])), batch(3, &piece(2, &[3, 2, 9])), batch(6, &piece(9, &[1, 1]))];
-    let keys = Dedup::new(&spec(), &batches[0].rows.schema()).unwrap();
+    let keys = KeyColumns::new(&spec(), &batches[0].rows.schema()).unwrap();
     let mut owner = Owner::new(keys.within);
     let left: Vec<Vec<Record>> = batches.into_iter().map(|batch| rows(&keys.apply(&mut owner, batch))).collect();
     assert_eq!(left, [vec![(0, 0), (0, 1)], vec![(0, 3), (0, 5)], vec![(0, 6)]]);

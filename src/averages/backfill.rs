@@ -9,7 +9,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use millstream_operators::average::keep::{Redefined, redefined};
 use millstream_operators::average::{AverageId, AverageTotals, Total};
 use millstream_operators::protocol::{Commit, State};
-use millstream_operators::state::{Change, Defined, Entries, Keeps};
+use millstream_operators::state::{Defined, Entries, Keeps, OperatorState};
 
 use crate::averages::recount::Recount;
 use crate::clock::Clock;
@@ -17,7 +17,8 @@ use crate::connector::StoreError;
 use crate::exit::Fatal;
 use crate::log::append::{Appended, Large, append_with};
 use crate::log::claim::Claimant;
-use crate::log::verify::{self, Facts};
+use crate::log::data_files::{Downloaded, download, for_each_batch};
+use crate::log::verify::Facts;
 use crate::log::{Places, read};
 use crate::stages::Stages;
 
@@ -54,7 +55,7 @@ pub async fn backfill(
         ..state.next()
     };
     let entries = Some(Entries::new(totals.into_iter().collect::<AverageTotals>()));
-    *commit.state.of(AverageTotals::NAME) = Change { defined, entries, ..Change::default() };
+    *commit.state.of(AverageTotals::NAME) = OperatorState { defined, entries, ..OperatorState::default() };
     let bytes = match append_with(&*places.log, &mut commit, Large::default()).await? {
         Appended::Ours(bytes) => bytes,
         Appended::Theirs(theirs) => {
@@ -83,8 +84,8 @@ async fn recount(
         }
         let then = facts.stages_of(&place, &path, named.commit)?;
         if let Some(layout) = recount.layout_of(&then, &place) {
-            match verify::spool(&**places.of(&place)?, &path).await {
-                Ok((file, _, _)) => verify::count(file, &path, Some((&mut recount, &layout)))
+            match download(&**places.of(&place)?, &path).await {
+                Ok(Downloaded { file, .. }) => for_each_batch(file, |batch| recount.add(&path, &layout, batch))
                     .map(drop)
                     .map_err(|problem| Fatal::Log(format!("{path}: {problem}")))?,
                 // A file that somebody removed is for `verify` and `repair` to report; it holds nobody up.

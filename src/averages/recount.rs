@@ -22,7 +22,6 @@ use millstream_operators::state::Defined;
 
 use crate::averages::known::Known;
 use crate::config::Sink;
-use crate::log::verify::partition_parts;
 use crate::stages::Stages;
 
 /// Totals of the rows seen so far.
@@ -217,6 +216,11 @@ fn whole(schema: &SchemaRef, path: &str, partition: &[String], rows: &RecordBatc
         false => conform(rows.column(rows.schema().index_of(field.name())?), field.data_type()),
     });
     RecordBatch::try_new(schema.clone(), columns.collect::<Result<_, _>>()?)
+}
+
+/// The columns in a partition path, as they are escaped there.
+fn partition_parts(path: &str) -> BTreeMap<&str, &str> {
+    path.split('/').filter_map(|part| part.split_once('=')).collect()
 }
 
 /// A column in another type; fields that a struct did not have yet are null.

@@ -8,7 +8,7 @@ use millstream_operators::protocol::assign::Bounds;
 use tokio_util::sync::CancellationToken;
 
 use crate::clock::Clock;
-use crate::config::{Config, Exchange, Sink, Source};
+use crate::config::{Config, Exchange, Hook, Sink, Source};
 use crate::log::owner::TakeOver;
 use crate::run::{self, Options};
 use crate::stages::{Stages, steps};
@@ -141,7 +141,7 @@ fn boxes(stages: &Stages) -> Vec<Stage> {
         stage("decode", format!("{} columns{spread}", config.schema.columns.len()), &["ingest"]),
     ];
     let (mut last, mut refusing) = ("decode", vec!["decode"]);
-    for step in &steps::TABLE {
+    for step in &steps::STEPS {
         let Some(does) = (step.does)(config) else { continue };
         boxes.push(stage(step.name, does, &[last]));
         last = step.name;
@@ -165,6 +165,16 @@ fn boxes(stages: &Stages) -> Vec<Stage> {
     let log = format!("{}/.millstream/commits", config.log_location().path.written());
     boxes.push(Stage { name: "commit".to_owned(), what: log, after: laid });
     boxes.push(stage("publish", "completes the uploads".to_owned(), &["commit"]));
+    if let Some(notify) = &config.notify {
+        let receiver = match &notify.hook {
+            Hook::Webhook(url) => format!("POST to {}", url.written()),
+            Hook::WebhookFile(file) => format!("POST to the URL in {}", file.written()),
+            Hook::Command(command) => {
+                format!("runs {}", command.iter().map(|word| word.written()).collect::<Vec<_>>().join(" "))
+            }
+        };
+        boxes.push(stage("notify", receiver, &["publish"]));
+    }
     boxes
 }
 

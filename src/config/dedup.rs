@@ -1,4 +1,4 @@
-//! `[dedup]`: of the records with one key, the first is laid down.
+//! `[dedup]`: drops records whose key was seen before.
 
 use std::time::Duration;
 
@@ -8,16 +8,13 @@ use super::key::{Key, Spec};
 use super::section::Section;
 use super::units::Span;
 
-const BY: Key = Key::required("by", "the column, or a list of columns, that tells records apart", "article_id");
-const WITHIN: Key = Key::required(
-    "within",
-    "how far apart records with one key may arrive for the later one to be left out, in whole days",
-    "7 days",
-);
+const BY: Key = Key::required("by", "key column, or a list of key columns", "article_id");
+const WITHIN: Key =
+    Key::required("within", "drop a record if one with the same key arrived within so many whole days", "7 days");
 
 pub(super) const SPEC: Spec = Spec {
     heading: "[dedup]",
-    what: "leaves out a record if one with its key came before it; of records with a null in the key none is left out",
+    what: "drops a record if an earlier one has the same key; records with a null in the key are kept",
     keys: &[BY, WITHIN],
 };
 

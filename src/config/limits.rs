@@ -10,7 +10,7 @@ const RECORD: Key =
 const DEPTH: Key = Key::with_default("depth", "how deep a record may nest; a deeper one is a reject", "64");
 const MEMORY: Key = Key::with_default(
     "memory",
-    "bytes that each process holds at a time: records, borrowed ones too, and the totals of averages",
+    "bytes that each process holds at a time: records, borrowed ones too, and the state of operators",
     "256MiB",
 );
 

@@ -1,4 +1,4 @@
-//! `[notify]`: who is told of every commit.
+//! `[notify]`: a webhook or a command for every commit.
 
 use std::time::Duration;
 
@@ -8,21 +8,20 @@ use super::text::Text;
 use super::units::Span;
 
 const WEBHOOK: Key =
-    Key::optional("webhook", "the address that a commit is POSTed to, as JSON", "http://127.0.0.1:8080/commits");
-const WEBHOOK_FILE: Key =
-    Key::optional("webhook_file", "a file that holds the address, where it is a secret", "/run/secrets/hook");
+    Key::optional("webhook", "URL that receives a POST for each commit, as JSON", "http://127.0.0.1:8080/commits");
+const WEBHOOK_FILE: Key = Key::optional("webhook_file", "file with the URL, if that is a secret", "/run/secrets/hook");
 const BEARER_FILE: Key =
-    Key::optional("bearer_file", "a file whose content is sent as `Authorization: Bearer`", "/run/secrets/hook-bearer");
+    Key::optional("bearer_file", "file with a token for `Authorization: Bearer`", "/run/secrets/hook-bearer");
 const COMMAND: Key = Key::optional(
     "command",
-    "a program with its arguments that is started for a commit and reads the JSON from its standard input",
+    "program with arguments, run for each commit; it reads the JSON from stdin",
     "[\"./tell.sh\"]",
 );
-const TIMEOUT: Key = Key::with_default("timeout", "how long one of them may take for a commit", "10s");
+const TIMEOUT: Key = Key::with_default("timeout", "timeout of one delivery", "10s");
 
 pub(super) const SPEC: Spec = Spec {
     heading: "[notify]",
-    what: "tells a webhook or a command of every commit, at least once and in order; commits never wait for it",
+    what: "notifies a webhook or a command of every commit, at least once and in order; commits never wait for it",
     keys: &[WEBHOOK, WEBHOOK_FILE, BEARER_FILE, COMMAND, TIMEOUT],
 };
 
@@ -34,7 +33,7 @@ pub struct Notify {
     pub timeout: Duration,
 }
 
-/// Who is told.
+/// The receiver.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Hook {
     Webhook(Text),
@@ -59,12 +58,10 @@ pub(super) fn read(section: Section<'_>) -> Option<Notify> {
     ];
     let mut hooks: Vec<Hook> = hooks.into_iter().flatten().collect();
     if hooks.len() != 1 {
-        section
-            .reader
-            .report(section.at.error("tells one of webhook, webhook_file and command; write exactly one of them"));
+        section.reader.report(section.at.error("needs exactly one of webhook, webhook_file and command"));
     }
     if bearer_file.is_some() && matches!(hooks.first(), Some(Hook::Command(_))) {
-        section.reader.report(section.at_key(&BEARER_FILE).error("goes with a webhook; a command has none"));
+        section.reader.report(section.at_key(&BEARER_FILE).error("is only valid with a webhook"));
     }
     if let Some(Hook::Webhook(url)) = hooks.first()
         && !(url.as_str().starts_with("http://") || url.as_str().starts_with("https://"))
@@ -72,7 +69,7 @@ pub(super) fn read(section: Section<'_>) -> Option<Notify> {
         section.reader.report(
             section
                 .at_key(&WEBHOOK)
-                .error(format!("{:?} is no address; it begins with https:// or http://", url.written())),
+                .error(format!("{:?} is not a URL; it must begin with https:// or http://", url.written())),
         );
     }
     section.finish();

@@ -1,4 +1,5 @@
-//! Tells the source how far its records are committed. It may like to know; the log is the truth all the same.
+//! Acknowledges committed positions to the source, for example as offsets of a Kafka group. They are never read back: the log
+//! decides where a start resumes.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -6,7 +7,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use millstream_operators::{Position, Split};
 
-use super::{Follower, Told};
+use super::{Follower, PublishedCommit};
 use crate::connector::Source;
 
 /// The source as a follower.
@@ -18,17 +19,17 @@ impl Follower for Acknowledge {
         "the source"
     }
 
-    fn hears_all(&self) -> bool {
+    fn at_least_once(&self) -> bool {
         false
     }
 
-    fn patience(&self) -> Duration {
+    fn timeout(&self) -> Duration {
         Duration::from_secs(5)
     }
 
-    async fn tell(&self, told: &Told) -> Result<(), String> {
+    async fn deliver(&self, commit: &PublishedCommit) -> Result<(), String> {
         let positions: Vec<(Split, Position)> =
-            told.positions.iter().map(|(split, at)| (split.clone(), at.clone())).collect();
+            commit.positions.iter().map(|(split, at)| (split.clone(), at.clone())).collect();
         self.0.acknowledge(&positions).await.map_err(|error| error.to_string())
     }
 }

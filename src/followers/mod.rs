@@ -1,15 +1,15 @@
-//! Followers: told of every commit once its files are visible, in the order of the log.
+//! Followers: notified of every commit after its files are published.
 //!
 //! ```text
-//! committer ── published ──► a task for each follower ──► tell ──► .millstream/followers/<name>.json
-//!                                   └── the log, for what it has not heard of
+//! committer ── published ──► one task per follower ──► deliver ──► .millstream/followers/<name>.json
+//!                                   └── reads commits that it missed from the log
 //! ```
-//! Owns the tasks and their progress. A follower may be slow, fail or be away for days: commits never wait for it. One that
-//! hears all is tried again until it takes a commit, and only then hears of the next; what it has not heard of when a run
-//! ends, the next start tells it. The end of a run waits for its followers for [`FAREWELL`] at most.
+//! Owns the tasks and their progress. Commits never wait for a follower. Delivery is either at least once (in order, retried until
+//! it succeeds, resumed by the next start) or best effort (the newest positions only). Shutdown waits for followers for
+//! [`SHUTDOWN_TIMEOUT`] at most.
 //!
-//! What must stay true: a follower that hears all is told of every commit at least once, in order; its progress never says more
-//! than it was told.
+//! What must stay true: an at-least-once follower receives every commit, in order; its stored progress never runs ahead of what was
+//! delivered.
 
 mod acknowledge;
 pub mod notify;
@@ -21,7 +21,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use millstream_operators::protocol::{Commit, Place};
+use millstream_operators::protocol::{Commit, FileRecord, Place};
 use millstream_operators::{Position, Split};
 use serde::{Deserialize, Serialize};
 use tokio::sync::broadcast::error::{RecvError, TryRecvError};
@@ -35,286 +35,299 @@ use crate::exit::Fatal;
 use crate::log::objects::{follower_key, get};
 use crate::log::{read, states};
 
-/// How long the end of a run waits for followers that have not heard of everything.
-pub const FAREWELL: Duration = Duration::from_secs(30);
-/// Commits kept for followers that are a little behind; what is older is read from the log again.
-const KEPT: usize = 64;
-/// The pause before a commit is told again, which doubles up to the longest one.
-const PAUSE: Duration = Duration::from_secs(1);
-const LONGEST_PAUSE: Duration = Duration::from_secs(60);
+/// How long shutdown waits for deliveries.
+pub const SHUTDOWN_TIMEOUT: Duration = Duration::from_secs(30);
+/// Commits buffered for slow followers; older ones are read from the log again.
+const BUFFERED_COMMITS: usize = 16;
+/// The first pause before a retry. It doubles up to the longest one.
+const RETRY_PAUSE: Duration = Duration::from_secs(1);
+const LONGEST_RETRY_PAUSE: Duration = Duration::from_secs(60);
 
-/// Who is told of commits.
+/// A receiver of commits.
 #[async_trait]
 pub trait Follower: Send + Sync {
-    /// What messages and its progress call it.
+    /// Its name in messages and in the key of its progress.
     fn name(&self) -> &str;
 
-    /// Whether it must hear of every commit. One that need not is told of several at once when it is slow, and never again of what
-    /// it did not take.
-    fn hears_all(&self) -> bool;
+    /// Delivery guarantee: at least once and in order, or best effort. A slow best-effort follower gets several commits merged into
+    /// one, and no retry.
+    fn at_least_once(&self) -> bool;
 
-    /// How long it may take for one commit.
-    fn patience(&self) -> Duration;
+    /// Timeout of one delivery.
+    fn timeout(&self) -> Duration;
 
-    /// Tells it of a commit. An error says why it did not take it.
-    async fn tell(&self, told: &Told) -> Result<(), String>;
+    /// Delivers a commit. The error says why it failed.
+    async fn deliver(&self, commit: &PublishedCommit) -> Result<(), String>;
 }
 
-/// What followers hear of a commit.
+/// A commit as followers see it.
 #[derive(Clone, Debug, Default)]
-pub struct Told {
+pub struct PublishedCommit {
     pub commit: u64,
-    /// The id of the log: with the number of the commit it names the commit in all the world.
-    pub log: String,
+    /// New positions by split.
+    pub positions: BTreeMap<Split, Position>,
+    /// The rest, for at-least-once followers only.
+    pub content: Content,
+}
+
+/// What a commit published.
+#[derive(Clone, Debug, Default, Serialize)]
+pub struct Content {
     pub pipeline: String,
+    /// The log id. Together with the commit number it identifies a commit globally.
+    pub log: String,
     pub epoch: u64,
     pub at: String,
-    pub files: Vec<File>,
     pub rows: u64,
     pub rejects: u64,
-    /// The averages over everything that the commit changed.
+    pub files: Vec<CommittedFile>,
+    /// Overall averages that the commit changed.
     pub averages: Vec<Overall>,
-    pub positions: BTreeMap<Split, Position>,
 }
 
-/// A file that a commit made visible.
+/// A published data file.
 #[derive(Clone, Debug, Serialize)]
-pub struct File {
+pub struct CommittedFile {
     pub path: String,
     pub rows: u64,
     pub bytes: u64,
     pub sink: String,
 }
 
-/// The paths of the sinks, as the pipeline file says them.
+/// Paths of the sinks, as in the pipeline file.
 pub type Roots = BTreeMap<Place, String>;
 
-impl Told {
-    pub fn of(commit: &Commit, roots: &Roots) -> Self {
-        let file = |file: &millstream_operators::protocol::FileRecord| {
+impl PublishedCommit {
+    /// The commit number and the positions alone.
+    fn positions_of(commit: &Commit) -> Self {
+        let positions = commit.positions.iter().map(|(split, progress)| (split.clone(), progress.at.clone()));
+        PublishedCommit { commit: commit.commit, positions: positions.collect(), content: Content::default() }
+    }
+
+    fn whole(commit: &Commit, roots: &Roots) -> Self {
+        PublishedCommit { content: Content::of(commit, roots), ..Self::positions_of(commit) }
+    }
+}
+
+impl Content {
+    fn of(commit: &Commit, roots: &Roots) -> Self {
+        let file = |file: &FileRecord| {
             let root = roots.get(&file.sink).map_or("", |root| root.trim_end_matches('/'));
             let path = format!("{root}/{}", file.path);
-            File { path, rows: file.rows, bytes: file.bytes, sink: file.sink.name().to_owned() }
+            CommittedFile { path, rows: file.rows, bytes: file.bytes, sink: file.sink.name().to_owned() }
         };
-        Told {
-            commit: commit.commit,
-            log: commit.log.map(|log| log.to_string()).unwrap_or_default(),
+        Content {
             pipeline: commit.pipeline.clone(),
+            log: commit.log.map(|log| log.to_string()).unwrap_or_default(),
             epoch: commit.epoch,
             at: commit.at.clone(),
-            files: commit.files.iter().map(file).collect(),
             rows: commit.rows(),
             rejects: commit.reject_rows(),
+            files: commit.files.iter().map(file).collect(),
             averages: averages::overall(commit),
-            positions: commit.positions.iter().map(|(split, progress)| (split.clone(), progress.at.clone())).collect(),
         }
     }
 }
 
-/// How far a follower has heard, as it is kept beside the log.
+/// The progress of a follower, as stored beside the log.
 #[derive(Clone, Copy, Debug, Serialize, Deserialize)]
-pub struct Progress {
-    pub commit: u64,
+struct FollowerProgress {
+    commit: u64,
 }
 
-/// How far a follower has heard; `None`: it has not heard of anything, or nobody can read it.
+/// The last commit delivered to a follower; `None` if there is no readable progress.
 pub async fn progress(store: &dyn Store, name: &str) -> Result<Option<u64>, Fatal> {
     let bytes = get(store, &follower_key(name)).await?;
-    Ok(bytes.and_then(|bytes| serde_json::from_slice::<Progress>(&bytes).ok()).map(|progress| progress.commit))
+    Ok(bytes.and_then(|bytes| serde_json::from_slice::<FollowerProgress>(&bytes).ok()).map(|progress| progress.commit))
 }
 
-/// The followers of a pipeline, at work once they have [begun](Followers::begin).
+/// The followers of a pipeline. [`Followers::begin`] starts their tasks.
 #[derive(Clone, Default)]
 pub struct Followers {
     followers: Arc<[Arc<dyn Follower>]>,
     roots: Arc<Roots>,
-    at_work: Arc<Mutex<Option<AtWork>>>,
+    running: Arc<Mutex<Option<Running>>>,
 }
 
-struct AtWork {
-    news: Sender<Arc<Told>>,
+struct Running {
+    news: Sender<Arc<PublishedCommit>>,
     tasks: JoinSet<()>,
 }
 
 impl Followers {
     pub fn new(followers: Vec<Arc<dyn Follower>>, roots: Roots) -> Self {
-        Followers { followers: followers.into(), roots: Arc::new(roots), at_work: Arc::default() }
+        Followers { followers: followers.into(), roots: Arc::new(roots), running: Arc::default() }
     }
 
-    /// Whether there is nobody to tell.
-    pub fn is_empty(&self) -> bool {
-        self.followers.is_empty()
+    /// Converts a commit to what these followers need of it.
+    pub fn prepare(&self, commit: &Commit) -> PublishedCommit {
+        match self.followers.iter().any(|follower| follower.at_least_once()) {
+            true => PublishedCommit::whole(commit, &self.roots),
+            false => PublishedCommit::positions_of(commit),
+        }
     }
 
-    /// What they will be told of a commit.
-    pub fn told(&self, commit: &Commit) -> Told {
-        Told::of(commit, &self.roots)
-    }
-
-    /// Begins the tasks. All commits up to `published` are visible.
+    /// Starts the tasks. All commits up to `published` are already published.
     pub fn begin(&self, store: &Arc<dyn Store>, published: u64) {
-        let (news, _) = broadcast::channel(KEPT);
+        let (news, _) = broadcast::channel(BUFFERED_COMMITS);
         let mut tasks = JoinSet::new();
         for follower in self.followers.iter() {
-            let following = Following {
-                follower: follower.clone(),
-                store: store.clone(),
-                roots: self.roots.clone(),
-                news: news.subscribe(),
-            };
-            tasks.spawn(following.run(published));
+            let (follower, store, roots) = (follower.clone(), store.clone(), self.roots.clone());
+            tasks.spawn(Following { follower, store, roots, news: news.subscribe() }.run(published));
         }
-        *self.at_work.lock().unwrap_or_else(PoisonError::into_inner) = Some(AtWork { news, tasks });
+        *self.running() = Some(Running { news, tasks });
     }
 
-    /// A commit is visible, and all before it.
-    pub fn published(&self, told: Told) {
-        if let Some(at_work) = &*self.at_work.lock().unwrap_or_else(PoisonError::into_inner) {
-            // Where nobody listens, nobody is to be told.
-            let _ = at_work.news.send(Arc::new(told));
+    /// Hands over the next published commit.
+    pub fn published(&self, commit: PublishedCommit) {
+        if let Some(running) = &*self.running() {
+            // Without followers nobody receives it.
+            let _ = running.news.send(Arc::new(commit));
         }
     }
 
-    /// Nothing more will be published: waits until all is told, for as long as a farewell may take.
+    /// Ends the tasks once everything is delivered, or after [`SHUTDOWN_TIMEOUT`].
     pub async fn finish(&self) {
-        let at_work = self.at_work.lock().unwrap_or_else(PoisonError::into_inner).take();
-        let Some(AtWork { news, mut tasks }) = at_work else { return };
+        let Some(Running { news, mut tasks }) = self.running().take() else { return };
         drop(news);
-        let all_told = async { while tasks.join_next().await.is_some() {} };
-        if timeout(FAREWELL, all_told).await.is_err() {
-            let seconds = FAREWELL.as_secs();
+        let delivered = async { while tasks.join_next().await.is_some() {} };
+        if timeout(SHUTDOWN_TIMEOUT, delivered).await.is_err() {
+            let seconds = SHUTDOWN_TIMEOUT.as_secs();
             tracing::warn!(
-                "a follower did not take all commits within {seconds} s of the end; the next start tells the rest"
+                "a follower is behind {seconds} s after the last commit; the next start resumes its deliveries"
             );
         }
     }
+
+    fn running(&self) -> std::sync::MutexGuard<'_, Option<Running>> {
+        self.running.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 }
 
-/// A follower at work.
+/// The task of one follower.
 struct Following {
     follower: Arc<dyn Follower>,
     store: Arc<dyn Store>,
     roots: Arc<Roots>,
-    news: Receiver<Arc<Told>>,
+    news: Receiver<Arc<PublishedCommit>>,
 }
 
 impl Following {
     async fn run(mut self, published: u64) {
-        match self.follower.hears_all() {
-            true => self.tell_all(published).await,
-            false => self.tell_the_newest().await,
+        match self.follower.at_least_once() {
+            true => self.deliver_all(published).await,
+            false => self.deliver_newest().await,
         }
     }
 
-    /// Tells of every commit, in order.
-    async fn tell_all(&mut self, published: u64) {
-        let mut heard = self.heard(published).await;
-        while heard < published {
-            heard += 1;
-            self.tell_as_logged(heard).await;
+    /// Delivers every commit, in order.
+    async fn deliver_all(&mut self, published: u64) {
+        let mut delivered = self.resume_after(published).await;
+        while delivered < published {
+            delivered += 1;
+            self.deliver_from_log(delivered).await;
         }
         loop {
-            let told = match self.news.recv().await {
-                Ok(told) => told,
-                // What was missed is read from the log, once the next one comes.
+            let commit = match self.news.recv().await {
+                Ok(commit) => commit,
+                // The next one received reveals the gap, which is then read from the log.
                 Err(RecvError::Lagged(_)) => continue,
                 Err(RecvError::Closed) => return,
             };
-            while heard + 1 < told.commit {
-                heard += 1;
-                self.tell_as_logged(heard).await;
+            while delivered + 1 < commit.commit {
+                delivered += 1;
+                self.deliver_from_log(delivered).await;
             }
-            if heard < told.commit {
-                self.until_taken(&told).await;
-                heard = told.commit;
+            if delivered < commit.commit {
+                self.deliver_until_accepted(&commit).await;
+                delivered = commit.commit;
             }
         }
     }
 
-    /// How far it has heard. One that is new to a log hears of what is published from now on.
-    async fn heard(&self, published: u64) -> u64 {
-        let mut pause = PAUSE;
+    /// The last commit delivered. A follower that is new to a log starts with the next commit.
+    async fn resume_after(&self, published: u64) -> u64 {
+        let mut pause = RETRY_PAUSE;
         loop {
             match progress(&*self.store, self.follower.name()).await {
-                Ok(Some(heard)) => return heard.min(published),
+                Ok(Some(delivered)) => return delivered.min(published),
                 Ok(None) => {
-                    self.keep(published).await;
+                    self.store_progress(published).await;
                     return published;
                 }
-                Err(error) => self.wait(&mut pause, &error.to_string()).await,
+                Err(error) => self.pause(&mut pause, &error.to_string()).await,
             }
         }
     }
 
-    async fn tell_as_logged(&self, number: u64) {
-        let mut pause = PAUSE;
-        let told = loop {
+    async fn deliver_from_log(&self, number: u64) {
+        let mut pause = RETRY_PAUSE;
+        let commit = loop {
             let read = async {
                 let (mut commit, _) = read::commit(&*self.store, number).await?;
                 states::fetch(&*self.store, &mut commit.state).await?;
-                Ok::<_, Fatal>(Told::of(&commit, &self.roots))
+                Ok::<_, Fatal>(PublishedCommit::whole(&commit, &self.roots))
             };
             match read.await {
-                Ok(told) => break told,
-                Err(error) => self.wait(&mut pause, &error.to_string()).await,
+                Ok(commit) => break commit,
+                Err(error) => self.pause(&mut pause, &error.to_string()).await,
             }
         };
-        self.until_taken(&told).await;
+        self.deliver_until_accepted(&commit).await;
     }
 
-    async fn until_taken(&self, told: &Told) {
-        let mut pause = PAUSE;
-        while let Err(why) = self.tell(told).await {
-            self.wait(&mut pause, &why).await;
+    async fn deliver_until_accepted(&self, commit: &PublishedCommit) {
+        let mut pause = RETRY_PAUSE;
+        while let Err(why) = self.deliver(commit).await {
+            self.pause(&mut pause, &why).await;
         }
-        self.keep(told.commit).await;
+        self.store_progress(commit.commit).await;
     }
 
-    async fn wait(&self, pause: &mut Duration, why: &str) {
+    async fn pause(&self, pause: &mut Duration, why: &str) {
         let seconds = pause.as_secs();
-        tracing::warn!("{} was not told of a commit: {why}; trying again in {seconds} s", self.follower.name());
+        tracing::warn!("{} did not accept a commit: {why}; retrying in {seconds} s", self.follower.name());
         sleep(*pause).await;
-        *pause = LONGEST_PAUSE.min(*pause * 2);
+        *pause = LONGEST_RETRY_PAUSE.min(*pause * 2);
     }
 
-    /// Keeps how far it has heard. What could not be kept is told again by the next start.
-    async fn keep(&self, heard: u64) {
-        let bytes = serde_json::to_vec(&Progress { commit: heard }).unwrap_or_default();
+    /// Stores the progress. If that fails, the next start delivers some commits again.
+    async fn store_progress(&self, commit: u64) {
+        let bytes = serde_json::to_vec(&FollowerProgress { commit }).unwrap_or_default();
         if let Err(error) = self.store.put(&follower_key(self.follower.name()), bytes.into()).await {
-            tracing::debug!(%error, "how far {} has heard was not kept", self.follower.name());
+            tracing::debug!(%error, "the progress of {} was not stored", self.follower.name());
         }
     }
 
-    async fn tell(&self, told: &Told) -> Result<(), String> {
-        let patience = self.follower.patience();
-        match timeout(patience, self.follower.tell(told)).await {
-            Ok(taken) => taken,
-            Err(_) => Err(format!("it did not answer for {} s", patience.as_secs())),
+    async fn deliver(&self, commit: &PublishedCommit) -> Result<(), String> {
+        let limit = self.follower.timeout();
+        match timeout(limit, self.follower.deliver(commit)).await {
+            Ok(delivered) => delivered,
+            Err(_) => Err(format!("no answer within {} s", limit.as_secs())),
         }
     }
 
-    /// Tells of what is new, several commits as one.
-    async fn tell_the_newest(&mut self) {
+    /// Delivers the newest positions, several commits merged into one.
+    async fn deliver_newest(&mut self) {
         loop {
-            let mut told = match self.news.recv().await {
-                Ok(told) => Told::clone(&told),
+            let mut newest = match self.news.recv().await {
+                Ok(commit) => PublishedCommit::clone(&commit),
                 Err(RecvError::Lagged(_)) => continue,
                 Err(RecvError::Closed) => return,
             };
             loop {
                 match self.news.try_recv() {
                     Ok(newer) => {
-                        let before = std::mem::take(&mut told.positions);
-                        told = Told::clone(&newer);
-                        told.positions = before.into_iter().chain(told.positions).collect();
+                        newest.commit = newer.commit;
+                        newest.positions.extend(newer.positions.clone());
                     }
                     Err(TryRecvError::Lagged(_)) => {}
                     Err(TryRecvError::Empty | TryRecvError::Closed) => break,
                 }
             }
-            if let Err(why) = self.tell(&told).await {
-                let (name, commit) = (self.follower.name(), told.commit);
-                tracing::warn!("{name} was not told of commit {commit} ({why}); nothing depends on it");
+            if let Err(why) = self.deliver(&newest).await {
+                let (name, commit) = (self.follower.name(), newest.commit);
+                tracing::warn!("{name} did not accept commit {commit} ({why}); nothing depends on it");
             }
         }
     }

@@ -1,8 +1,7 @@
-//! `[notify]`: a webhook or a command of the user's that is told of every commit.
+//! `[notify]`: a webhook or a command that receives every commit as a JSON object, at least once and in order.
 //!
-//! What it is told is one JSON object. A commit is told at least once and in order; who must not act on one twice goes by
-//! `log` and `commit`, which the header `Idempotency-Key` holds too. A commit that laid nothing down is not told. What must
-//! stay true: no message shows an address or a header that came from a file.
+//! Receivers deduplicate by `log` and `commit`, or by the header `Idempotency-Key`. Commits without files and rejects are skipped.
+//! What must stay true: no message shows an address or a token that was read from a file.
 
 use std::error::Error as _;
 use std::fs;
@@ -15,35 +14,28 @@ use serde::Serialize;
 use tokio::io::AsyncWriteExt;
 use tokio::process::Command;
 
-use super::{File, Follower, Told};
-use crate::averages::Overall;
+use super::{Content, Follower, PublishedCommit};
 use crate::config::{self, Hook};
 
-/// What its progress is called.
+/// The name of the follower and of its progress.
 pub const NAME: &str = "notify";
-/// The end of what a command says when it fails, in bytes.
-const LAST_WORDS: usize = 300;
+/// How much of a failed command's stderr is shown.
+const STDERR_TAIL_BYTES: usize = 300;
 
-/// Who is told.
+/// A configured `[notify]`.
 pub struct Notify {
     hook: Hook,
     bearer_file: Option<config::Text>,
-    patience: Duration,
+    timeout: Duration,
     http: Client,
 }
 
-/// What is told.
+/// The JSON object.
 #[derive(Serialize)]
 struct Message<'a> {
-    pipeline: &'a str,
-    log: &'a str,
     commit: u64,
-    epoch: u64,
-    at: &'a str,
-    rows: u64,
-    rejects: u64,
-    files: &'a [File],
-    averages: &'a [Overall],
+    #[serde(flatten)]
+    content: &'a Content,
 }
 
 impl Notify {
@@ -52,11 +44,11 @@ impl Notify {
         let _ = rustls::crypto::ring::default_provider().install_default();
         let http = Client::builder().user_agent("millstream").build().map_err(|error| error.to_string())?;
         let config::Notify { hook, bearer_file, timeout } = asked.clone();
-        Ok(Notify { hook, bearer_file, patience: timeout, http })
+        Ok(Notify { hook, bearer_file, timeout, http })
     }
 
     async fn post(&self, url: &str, key: &str, message: Vec<u8>) -> Result<(), String> {
-        let url = Url::parse(url.trim()).map_err(|error| format!("its address is none: {error}"))?;
+        let url = Url::parse(url.trim()).map_err(|error| format!("its address is not a URL: {error}"))?;
         let mut request =
             self.http.post(url).header("content-type", "application/json").header("idempotency-key", key).body(message);
         if let Some(file) = &self.bearer_file {
@@ -80,15 +72,21 @@ impl Notify {
             .kill_on_drop(true)
             .spawn()
             .map_err(named)?;
-        if let Some(mut stdin) = child.stdin.take() {
-            // A command that does not read what it is told may do so.
-            let _ = stdin.write_all(message).await;
-        }
-        let ended = child.wait_with_output().await.map_err(named)?;
+        let stdin = child.stdin.take();
+        let write = async {
+            if let Some(mut stdin) = stdin {
+                // The command may exit without reading its input.
+                let _ = stdin.write_all(message).await;
+            }
+        };
+        // Both at once: a command that prints much before it reads would otherwise wait for us, and we for it.
+        let ((), ended) = tokio::join!(write, child.wait_with_output());
+        let ended = ended.map_err(named)?;
         if ended.status.success() {
             return Ok(());
         }
-        let said = String::from_utf8_lossy(&ended.stderr[ended.stderr.len().saturating_sub(LAST_WORDS)..]).into_owned();
+        let said =
+            String::from_utf8_lossy(&ended.stderr[ended.stderr.len().saturating_sub(STDERR_TAIL_BYTES)..]).into_owned();
         Err(format!("{:?} ended with {}: {}", program.written(), ended.status, said.trim()))
     }
 }
@@ -99,23 +97,22 @@ impl Follower for Notify {
         NAME
     }
 
-    fn hears_all(&self) -> bool {
+    fn at_least_once(&self) -> bool {
         true
     }
 
-    fn patience(&self) -> Duration {
-        self.patience
+    fn timeout(&self) -> Duration {
+        self.timeout
     }
 
-    async fn tell(&self, told: &Told) -> Result<(), String> {
-        if told.files.is_empty() && told.rejects == 0 {
+    async fn deliver(&self, published: &PublishedCommit) -> Result<(), String> {
+        let PublishedCommit { commit, content, .. } = published;
+        if content.files.is_empty() && content.rejects == 0 {
             return Ok(());
         }
-        let Told { commit, log, pipeline, epoch, at, files, rows, rejects, averages, positions: _ } = told;
-        let (commit, epoch, rows, rejects) = (*commit, *epoch, *rows, *rejects);
-        let message = Message { pipeline, log, commit, epoch, at, rows, rejects, files, averages };
+        let message = Message { commit: *commit, content };
         let mut message = serde_json::to_vec(&message).map_err(|error| error.to_string())?;
-        let key = format!("{log}-{commit}");
+        let key = format!("{}-{commit}", content.log);
         match &self.hook {
             Hook::Webhook(url) => self.post(url.as_str(), &key, message).await,
             Hook::WebhookFile(file) => self.post(&read(file)?, &key, message).await,
@@ -127,12 +124,12 @@ impl Follower for Notify {
     }
 }
 
-/// A secret, read anew each time: whoever changes it need not start again.
+/// Reads a secret from its file, each time anew, so that it can be rotated without a restart.
 fn read(file: &config::Text) -> Result<String, String> {
     fs::read_to_string(file.as_str()).map_err(|error| format!("{:?}: {error}", file.written()))
 }
 
-/// An error with its causes and without the address, which may be a secret.
+/// An error with its causes, without the URL, which may be a secret.
 fn causes(error: &reqwest::Error) -> String {
     let causes = std::iter::successors(error.source(), |cause| (*cause).source());
     let causes: Vec<String> = causes.map(ToString::to_string).collect();

@@ -1,5 +1,5 @@
-//! Would catch a pipeline that stands still because somebody does not answer, a commit that is never told or told out of order, and
-//! progress that says more than was told.
+//! Would catch a pipeline that stalls because a follower does not answer, a commit that is never delivered or delivered out of order,
+//! and progress that runs ahead of deliveries.
 
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
@@ -9,7 +9,7 @@ use super::*;
 use crate::connector::memory::MemoryStore;
 use crate::log::append::append;
 
-/// Takes commits while `willing` says so; writes down what it was told.
+/// Accepts commits while `willing` says so, and records what it received.
 struct Taker {
     all: bool,
     willing: fn(u64, usize) -> bool,
@@ -32,23 +32,23 @@ impl Follower for Taker {
         "taker"
     }
 
-    fn hears_all(&self) -> bool {
+    fn at_least_once(&self) -> bool {
         self.all
     }
 
-    fn patience(&self) -> Duration {
+    fn timeout(&self) -> Duration {
         Duration::from_secs(5)
     }
 
-    async fn tell(&self, told: &Told) -> Result<(), String> {
+    async fn deliver(&self, published: &PublishedCommit) -> Result<(), String> {
         let times = {
             let mut all = self.told.lock().unwrap();
-            all.push(told.commit);
+            all.push(published.commit);
             all.len()
         };
-        match (self.willing)(told.commit, times) {
+        match (self.willing)(published.commit, times) {
             true => Ok(()),
-            false if told.commit.is_multiple_of(2) => std::future::pending().await,
+            false if published.commit.is_multiple_of(2) => std::future::pending().await,
             false => Err("not now".into()),
         }
     }
@@ -63,8 +63,8 @@ async fn log(commits: u64) -> Arc<dyn Store> {
     store
 }
 
-fn of(commit: u64) -> Told {
-    Told { commit, ..Told::default() }
+fn of(commit: u64) -> PublishedCommit {
+    PublishedCommit { commit, ..PublishedCommit::default() }
 }
 
 fn following(taker: &Arc<Taker>) -> Followers {
@@ -90,7 +90,7 @@ async fn what_was_not_taken_is_told_by_the_next_start_from_the_log() {
     (3..=6).for_each(|commit| followers.published(of(commit)));
     let begun = Instant::now();
     followers.finish().await;
-    assert!(begun.elapsed() <= FAREWELL + Duration::from_secs(1), "{:?}", begun.elapsed());
+    assert!(begun.elapsed() <= SHUTDOWN_TIMEOUT + Duration::from_secs(1), "{:?}", begun.elapsed());
     assert_eq!(progress(&*store, "taker").await.unwrap(), Some(4));
 
     let willing = Taker::new(true, |_, _| true);
@@ -104,7 +104,7 @@ async fn what_was_not_taken_is_told_by_the_next_start_from_the_log() {
 /// More commits than are kept for those that are behind.
 #[tokio::test(start_paused = true)]
 async fn one_that_is_far_behind_reads_the_log() {
-    let last = 4 * KEPT as u64;
+    let last = 4 * BUFFERED_COMMITS as u64;
     let (store, taker) = (log(last).await, Taker::new(true, |_, times| times > 1));
     let followers = following(&taker);
     followers.begin(&store, 1);

@@ -21,22 +21,22 @@ pub enum Appended {
     Theirs(Box<Commit>),
 }
 
-/// From how many bytes on parts of a commit lie beside it. Tests want to see that sooner.
+/// Thresholds in bytes above which parts of a commit are stored beside it. Tests use smaller ones.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Large {
-    /// Its lists.
+    /// For its lists.
     pub body: usize,
-    /// What it changes of an operator's state.
+    /// For the changes of one operator's state.
     pub state: usize,
 }
 
 impl Default for Large {
     fn default() -> Self {
-        Large { body: body::LARGE, state: states::LARGE }
+        Large { body: body::LARGE, state: states::LARGE_BYTES }
     }
 }
 
-/// Appends a commit of any size: what is large of it is written beside it first, and counts in its bytes.
+/// Appends a commit, after writing its large parts to objects of their own. The size returned includes these.
 pub async fn append_with(store: &dyn Store, commit: &mut Commit, large: Large) -> Result<Appended, Fatal> {
     let prefix = state_prefix(commit.commit, commit.generation);
     states::lay(store, &mut commit.state, &prefix, large.state).await?;

@@ -40,8 +40,8 @@ fn weight(commit: &Commit) -> usize {
         files.iter().map(|file| 200 + 100 * file.ranges.len()).sum::<usize>()
     };
     let spans: usize = commit.coverage.iter().map(|coverage| 100 * coverage.spans.len()).sum();
-    let left_out: usize = commit.left_out.values().map(|stretches| 50 * stretches.len()).sum();
-    ranges(&commit.files) + ranges(&commit.rejects) + spans + left_out + 120 * commit.positions.len()
+    let filtered_ranges: usize = commit.filtered_ranges.values().map(|stretches| 50 * stretches.len()).sum();
+    ranges(&commit.files) + ranges(&commit.rejects) + spans + filtered_ranges + 120 * commit.positions.len()
 }
 
 /// Reads the lists of a commit back into it; how many bytes they were.

@@ -22,7 +22,7 @@ use crate::bridge::{TokioEnd, Trouble};
 use crate::clock::Clock;
 use crate::connector::Source;
 use crate::exit::Fatal;
-use crate::followers::{Followers, Told};
+use crate::followers::{Followers, PublishedCommit};
 use crate::log::append::{Appended, Large, append_with};
 use crate::log::claim::Claimant;
 use crate::log::objects::commit_key;
@@ -33,7 +33,7 @@ const UNPUBLISHED: usize = 4;
 /// How long to sit with nothing to commit before looking whether we are fenced out.
 const IDLE_LOOK: Duration = Duration::from_secs(20);
 
-/// Told of every commit made.
+/// PublishedCommit of every commit made.
 pub type OnCommit = Arc<dyn Fn(&Commit) + Send + Sync>;
 
 /// When objects beside the commits are worth it. Tests want to see them sooner.
@@ -79,8 +79,8 @@ struct Committer {
     /// The log as far as it concerns the next commit: its maps stay empty.
     log: State,
     published: BTreeSet<u64>,
-    /// What followers will hear of commits that are not published yet.
-    telling: BTreeMap<u64, Told>,
+    /// Commits that are not published yet, for the followers.
+    unpublished: BTreeMap<u64, PublishedCommit>,
     publishing: usize,
     snapshotting: bool,
     /// The commit that the hint names, and whether it is being written.
@@ -101,7 +101,7 @@ pub async fn run(around: Committing, state: State, mut end: TokioEnd<CommitReque
         around,
         log,
         published: BTreeSet::new(),
-        telling: BTreeMap::new(),
+        unpublished: BTreeMap::new(),
         publishing: 0,
         snapshotting: false,
         hinted,
@@ -155,9 +155,7 @@ impl Committer {
         commit.state = state;
         (self.around.on_commit)(&commit);
         self.hint();
-        if !self.around.followers.is_empty() {
-            self.telling.insert(commit.commit, self.around.followers.told(&commit));
-        }
+        self.unpublished.insert(commit.commit, self.around.followers.prepare(&commit));
         commit.state = Operators::default();
         self.publish(commit, epoch);
         Ok(())
@@ -181,7 +179,7 @@ impl Committer {
             coverage,
             counts: draft.counts,
             positions: draft.positions,
-            left_out: draft.left_out,
+            filtered_ranges: draft.filtered_ranges,
             state: draft.state,
             ..self.log.next()
         }
@@ -230,8 +228,8 @@ impl Committer {
                 self.published.insert(commit);
                 while self.published.remove(&(self.log.published + 1)) {
                     self.log.published += 1;
-                    if let Some(told) = self.telling.remove(&self.log.published) {
-                        self.around.followers.published(told);
+                    if let Some(commit) = self.unpublished.remove(&self.log.published) {
+                        self.around.followers.published(commit);
                     }
                 }
                 self.snapshot_if_due();

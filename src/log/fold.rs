@@ -170,7 +170,7 @@ pub async fn fold(store: &dyn Store, old: impl Fn(&Commit) -> bool) -> Result<Op
 /// A commit as a line, without what it takes to complete uploads or to write lost files again: its files are published.
 fn line(text: &mut Vec<u8>, mut commit: Commit) {
     commit.body = None;
-    commit.left_out.clear();
+    commit.filtered_ranges.clear();
     for file in commit.files.iter_mut().chain(&mut commit.rejects) {
         file.upload.clear();
         file.parts.clear();

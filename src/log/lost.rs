@@ -16,7 +16,7 @@ use async_trait::async_trait;
 use futures::stream;
 use millstream_operators::batch::Permit;
 use millstream_operators::encode::{EncodeOptions, Encoder, Piece, Summary};
-use millstream_operators::protocol::commit::{FileRecord, LeftOut, Replaced, SplitProgress};
+use millstream_operators::protocol::commit::{FileRecord, FilteredRanges, Replaced, SplitProgress};
 use millstream_operators::protocol::coverage::{self, Span};
 use millstream_operators::protocol::recover::{Unfinished, to_finish};
 use millstream_operators::protocol::{Commit, FileKind, FileName, Place, State};
@@ -271,7 +271,7 @@ fn gone_from_discovery(split: &Split) -> SplitInfo {
 struct Laying {
     place: Place,
     /// What was left out then.
-    left_out: LeftOut,
+    filtered_ranges: FilteredRanges,
     through: Through,
     encoder: Encoder,
     name: FileName,
@@ -302,12 +302,12 @@ impl Laying {
         };
         let encoder = Encoder::new(options).map_err(|error| failed(&error))?;
         let through = Through::new(&time.stages).map_err(|error| failed(&error))?;
-        let left_out = time.commit.left_out.clone();
-        Ok(Laying { place: lost.place.clone(), left_out, through, encoder, name, partition, pieces: Vec::new() })
+        let filtered_ranges = time.commit.filtered_ranges.clone();
+        Ok(Laying { place: lost.place.clone(), filtered_ranges, through, encoder, name, partition, pieces: Vec::new() })
     }
 
     fn push(&mut self, raw: &Arc<RawBatch>, spans: &[Span]) -> Result<(), Fatal> {
-        let outcome = self.through.apply_as_then(raw, &self.left_out);
+        let outcome = self.through.replay(raw, &self.filtered_ranges);
         let batches: Vec<Batch> = match self.place.is_rejects() {
             true => outcome.rejects,
             false => {

@@ -15,6 +15,7 @@ pub mod append;
 pub mod body;
 pub mod claim;
 pub mod committer;
+pub mod data_files;
 pub mod ending;
 pub mod fold;
 pub mod lay;

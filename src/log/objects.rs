@@ -9,7 +9,7 @@
 //! ends/<n>-g<g>.json             a start, or a clean end, found all published up to commit n
 //! folds/<k>.json                 which commits were folded away, and where they are now
 //! folded/<first>-<last>-<crc>.jsonl.zst   folded commits
-//! followers/<name>.json          how far a follower has heard
+//! followers/<name>.json          progress of a follower
 //! hint.json                      about where the log ends
 //! owner.json                     who runs the pipeline now
 //! ```

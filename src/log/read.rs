@@ -31,9 +31,9 @@ const LOOKS: usize = 3;
 
 /// Whether the entries of operators with state are read: they may be many, and few ask for them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Entries {
-    Read,
-    Left,
+pub enum StateEntries {
+    Load,
+    Skip,
 }
 
 /// What the hint object says.
@@ -208,15 +208,15 @@ pub async fn covered(store: &dyn Store, newest: u64) -> Result<u64, Fatal> {
 
 /// What the log adds up to at commit `last`, from its newest snapshot and the commits behind it.
 pub async fn state(store: &dyn Store, last: u64) -> Result<State, Fatal> {
-    state_with(store, last, Entries::Read).await
+    state_with(store, last, StateEntries::Load).await
 }
 
 /// The same without the entries of operators.
 pub async fn head(store: &dyn Store, last: u64) -> Result<State, Fatal> {
-    state_with(store, last, Entries::Left).await
+    state_with(store, last, StateEntries::Skip).await
 }
 
-async fn state_with(store: &dyn Store, last: u64, entries: Entries) -> Result<State, Fatal> {
+async fn state_with(store: &dyn Store, last: u64, entries: StateEntries) -> Result<State, Fatal> {
     if last == 0 {
         return Ok(State::default());
     }
@@ -241,7 +241,7 @@ async fn state_with(store: &dyn Store, last: u64, entries: Entries) -> Result<St
 async fn without_snapshot(
     store: &dyn Store,
     last: u64,
-    entries: Entries,
+    entries: StateEntries,
     ended: Option<Ended>,
     problem: &str,
 ) -> Result<State, Fatal> {
@@ -255,13 +255,13 @@ async fn without_snapshot(
 
 /// Takes the commits up to `last` into a state. An operator of which entries are gone is `incomplete` then; one that counts back
 /// is forgotten instead, so that it is counted again.
-pub async fn take_in(store: &dyn Store, state: &mut State, last: u64, entries: Entries) -> Result<(), Fatal> {
+pub async fn take_in(store: &dyn Store, state: &mut State, last: u64, entries: StateEntries) -> Result<(), Fatal> {
     if state.commit >= last {
         return Ok(());
     }
     let fetched = |commit: Result<(Commit, u64), Fatal>| async move {
         let (mut commit, bytes) = commit?;
-        if entries == Entries::Read {
+        if entries == StateEntries::Load {
             for missing in states::fetch(store, &mut commit.state).await? {
                 tracing::warn!(commit = commit.commit, "{missing}, and the commit names it");
             }
@@ -274,7 +274,7 @@ pub async fn take_in(store: &dyn Store, state: &mut State, last: u64, entries: E
             Fatal::Log(format!("the commit log in {} does not hold: {broken}; see `millstream repair`", store.name()))
         })?;
     }
-    if entries == Entries::Read {
+    if entries == StateEntries::Load {
         for operator in KINDS.iter().filter(|kind| kind.counts_back) {
             if state.incomplete.remove(operator.name) {
                 tracing::warn!("what the log says of {} is not whole: it is counted again", operator.name);

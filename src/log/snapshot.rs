@@ -10,11 +10,11 @@ use millstream_operators::state::Operators;
 use crate::connector::Store;
 use crate::exit::Fatal;
 use crate::log::objects::{SNAPSHOTS, get, pack_json, snapshot_prefix, unpack};
-use crate::log::read::Entries;
+use crate::log::read::StateEntries;
 use crate::log::{read, states};
 
 /// Reads a snapshot.
-pub async fn read(store: &dyn Store, snapshot: &SnapshotRef, entries: Entries) -> Result<State, Fatal> {
+pub async fn read(store: &dyn Store, snapshot: &SnapshotRef, entries: StateEntries) -> Result<State, Fatal> {
     let key = &snapshot.key;
     let missing = || Fatal::Log(format!("{key} is missing from {}: a commit names it", store.name()));
     let bytes = get(store, key).await?.ok_or_else(missing)?;
@@ -26,12 +26,12 @@ pub async fn read(store: &dyn Store, snapshot: &SnapshotRef, entries: Entries) -
         state.operators = Operators::from_before(&json);
     }
     match entries {
-        Entries::Read => {
+        StateEntries::Load => {
             if let Some(missing) = states::fetch(store, &mut state.operators).await?.first() {
                 return Err(Fatal::Log(format!("{missing}, and {key} names it")));
             }
         }
-        Entries::Left => {
+        StateEntries::Skip => {
             let large = state.operators.iter().filter(|(_, change)| !change.objects.is_empty());
             state.incomplete = large.map(|(name, _)| name.to_owned()).collect();
         }
@@ -48,7 +48,7 @@ pub async fn write(
     generation: u64,
 ) -> Result<SnapshotRef, Fatal> {
     let mut state = match &last {
-        Some(last) => match read(store, last, Entries::Read).await {
+        Some(last) => match read(store, last, StateEntries::Load).await {
             Err(Fatal::Log(problem)) => {
                 tracing::warn!(problem, "reading all commits instead");
                 State::default()
@@ -57,7 +57,7 @@ pub async fn write(
         },
         None => State::default(),
     };
-    read::take_in(store, &mut state, at, Entries::Read).await?;
+    read::take_in(store, &mut state, at, StateEntries::Load).await?;
     lay(store, &mut state, generation).await
 }
 
@@ -67,7 +67,7 @@ pub async fn lay(store: &dyn Store, state: &mut State, generation: u64) -> Resul
         return Err(Fatal::Log(format!("no snapshot can be made: the log lacks entries of {operator}")));
     }
     let prefix = snapshot_prefix(state.commit, generation);
-    states::lay(store, &mut state.operators, &prefix, states::LARGE).await?;
+    states::lay(store, &mut state.operators, &prefix, states::LARGE_BYTES).await?;
     let packed = pack_json(state);
     let beside = state.operators.object_bytes();
     // From here on the entries change, and the objects do not.

@@ -1,9 +1,8 @@
-//! State of operators in objects of its own, where it is too large for a commit or a snapshot.
+//! Large state of operators, in objects beside the commit or snapshot that names them.
 //!
-//! Such an object is written before the commit or snapshot that names it, with its size and checksum, as a commit's body is: nobody
-//! looks for it until then, and there is nothing to complete after. It holds the columns of the operator's entries as an
-//! Arrow stream, packed with zstd. What must stay true: entries that were written come back the same; an object that a start may
-//! need is there. The objects of commits that a snapshot covers are needed no longer.
+//! An object is written before the commit that names it, with its size and checksum in the commit, as a commit's body is. It holds
+//! the entries as an Arrow IPC stream compressed with zstd. What must stay true: entries read back equal; an object that a start may
+//! need exists. Objects of commits that are covered by a snapshot are deleted.
 
 use std::io::Cursor;
 
@@ -20,14 +19,14 @@ use crate::connector::Store;
 use crate::exit::Fatal;
 use crate::log::objects::{LEVEL, STATES, crc, get, put};
 
-/// Entries that weigh more go into objects.
-pub const LARGE: usize = 64 << 10;
-/// About how many bytes of columns an object holds.
-const OBJECT: usize = 16 << 20;
-/// Objects deleted side by side.
-const SIDE_BY_SIDE: usize = 16;
+/// Entries with more memory than this go into objects.
+pub const LARGE_BYTES: usize = 64 << 10;
+/// Approximate uncompressed size of an object.
+const OBJECT_BYTES: usize = 16 << 20;
+/// Concurrent deletes.
+const CONCURRENT_DELETES: usize = 16;
 
-/// Writes large entries into objects, which are named beside them from then on. `prefix` begins the keys.
+/// Writes large entries to objects and adds references to these. `prefix` is the prefix of the keys.
 pub async fn lay(store: &dyn Store, operators: &mut Operators, prefix: &str, large: usize) -> Result<(), Fatal> {
     for (name, change) in operators.iter_mut() {
         let Some(entries) = change.entries.as_ref().filter(|entries| entries.weight() > large) else { continue };
@@ -45,7 +44,7 @@ async fn write(store: &dyn Store, entries: &Entries, prefix: &str) -> Result<Vec
         let packing = Encoder::new(Vec::new(), LEVEL).map_err(|error| failed(&error))?;
         let mut writing = StreamWriter::try_new(packing, &(kind.columns)()).map_err(|error| failed(&error))?;
         let mut size = 0;
-        while let Some(batch) = rows.next_if(|_| size < OBJECT) {
+        while let Some(batch) = rows.next_if(|_| size < OBJECT_BYTES) {
             size += batch.get_array_memory_size();
             writing.write(&batch).map_err(|error| failed(&error))?;
         }
@@ -58,7 +57,7 @@ async fn write(store: &dyn Store, entries: &Entries, prefix: &str) -> Result<Vec
     Ok(objects)
 }
 
-/// Reads entries that lie in objects. Those of an operator of which an object is gone stay where they are: what is missing.
+/// Loads entries from objects. If an object of an operator is missing, its entries are not loaded. Returns what is missing.
 pub async fn fetch(store: &dyn Store, operators: &mut Operators) -> Result<Vec<String>, Fatal> {
     let mut missing = Vec::new();
     for (name, change) in operators.iter_mut() {
@@ -96,7 +95,7 @@ fn read(store: &dyn Store, object: &ObjectRef, bytes: Bytes, entries: &mut Entri
     Ok(())
 }
 
-/// Takes away the objects of commits up to this one: the snapshot that every start begins with, or a newer one, covers them.
+/// Deletes the objects of commits up to `covered`. The caller knows that every start begins at a snapshot of that commit or a newer one.
 pub async fn clear(store: &dyn Store, covered: u64) {
     let listed = store.list(STATES).await;
     let entries = listed.unwrap_or_else(|error| {
@@ -109,7 +108,7 @@ pub async fn clear(store: &dyn Store, covered: u64) {
             tracing::debug!(%error, key, "an old object of state stays");
         }
     });
-    gone.buffer_unordered(SIDE_BY_SIDE).collect::<()>().await;
+    gone.buffer_unordered(CONCURRENT_DELETES).collect::<()>().await;
 }
 
 fn commit_of(key: &str) -> Option<u64> {

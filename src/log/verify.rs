@@ -8,19 +8,14 @@
 //! against. Visible files are listed first and the log is read after that; a file that is not visible yet is waited for.
 
 use std::collections::BTreeMap;
-use std::fs::File;
-use std::io::{Seek, Write};
 use std::time::Duration;
 
-use arrow::array::RecordBatch;
-use crc_fast::{CrcAlgorithm, Digest};
+use futures::TryStreamExt;
 use futures::stream::BoxStream;
-use futures::{StreamExt, TryStreamExt};
 use millstream_operators::average::{AverageTotals, differences};
 use millstream_operators::protocol::check::{Checker, Found, Named};
 use millstream_operators::protocol::commit::Lost;
 use millstream_operators::protocol::{Commit, Place};
-use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 use serde::Serialize;
 use serde_json::Value;
 use tokio::time::sleep;
@@ -28,9 +23,10 @@ use tokio::time::sleep;
 use crate::averages::recount::{Layout, Recount};
 use crate::connector::{Store, StoreError};
 use crate::exit::Fatal;
+use crate::log::data_files::{Downloaded, download, for_each_batch};
 use crate::log::fold::Folds;
 use crate::log::past::Past;
-use crate::log::read::Entries;
+use crate::log::read::StateEntries;
 use crate::log::{Places, neighbours, read, snapshot};
 use crate::stages::Stages;
 
@@ -197,14 +193,17 @@ impl<P: FnMut(&str)> Verifying<'_, P> {
 
     /// Reads a file and counts its rows again; `None`: it is not there.
     async fn examine(&mut self, place: &Place, path: &str, commit: u64) -> Result<Option<Found>, Fatal> {
-        let (file, bytes, crc) = match spool(&**self.places.of(place)?, path).await {
-            Ok(spooled) => spooled,
+        let Downloaded { file, bytes, crc } = match download(&**self.places.of(place)?, path).await {
+            Ok(downloaded) => downloaded,
             Err(Fatal::Store(StoreError::Missing { .. })) => return Ok(None),
             Err(fatal) => return Err(fatal),
         };
         let layout = if place.is_rejects() { None } else { self.layout(place, path, commit) };
-        let recount = layout.as_ref().map(|layout| (&mut self.recount, layout));
-        let rows = match count(file, path, recount) {
+        let recount = &mut self.recount;
+        let rows = match for_each_batch(file, |batch| match &layout {
+            Some(layout) => recount.add(path, layout, batch),
+            None => Ok(()),
+        }) {
             Ok(rows) => Some(rows),
             Err(problem) => {
                 self.facts.checker.problem(format!("{path}: {problem}"));
@@ -237,11 +236,11 @@ impl<P: FnMut(&str)> Verifying<'_, P> {
         if self.facts.checker.is_blind() {
             return Ok(());
         }
-        let problem = match snapshot::read(store, &snapshot, Entries::Read).await {
+        let problem = match snapshot::read(store, &snapshot, StateEntries::Load).await {
             Err(Fatal::Log(problem)) => Some(problem),
             Err(fatal) => return Err(fatal),
             Ok(mut state) => {
-                read::take_in(store, &mut state, commits.commit, Entries::Read).await?;
+                read::take_in(store, &mut state, commits.commit, StateEntries::Load).await?;
                 // The objects of older commits may be gone: then the commits do not tell all entries.
                 let operators = match commits.incomplete.is_empty() {
                     true => state.operators == commits.operators,
@@ -357,38 +356,4 @@ impl Report {
             true => self.rejects += rows,
         }
     }
-}
-
-/// A file as a temporary file, from its beginning, with its size and its checksum.
-pub(crate) async fn spool(store: &dyn Store, path: &str) -> Result<(File, u64, u64), Fatal> {
-    let failed = |error: std::io::Error| Fatal::Failed(format!("a temporary file for {path}: {error}"));
-    let mut pieces = store.read(path, 0).await?;
-    let mut file = tempfile::tempfile().map_err(failed)?;
-    let (mut bytes, mut crc) = (0, Digest::new(CrcAlgorithm::Crc64Nvme));
-    while let Some(piece) = pieces.next().await {
-        let piece = piece?;
-        crc.update(&piece);
-        bytes += piece.len() as u64;
-        file.write_all(&piece).map_err(failed)?;
-    }
-    file.rewind().map_err(failed)?;
-    Ok((file, bytes, crc.finalize()))
-}
-
-pub(crate) fn count(file: File, path: &str, mut recount: Option<(&mut Recount, &Layout)>) -> Result<u64, String> {
-    let reader = ParquetRecordBatchReaderBuilder::try_new(file).and_then(|builder| builder.build());
-    let mut rows = 0;
-    for batch in reader.map_err(|error| format!("not a Parquet file: {error}"))? {
-        let batch: RecordBatch = batch.map_err(|error| format!("cannot be read to its end: {error}"))?;
-        rows += batch.num_rows() as u64;
-        if let Some((recount, layout)) = &mut recount {
-            recount.add(path, layout, &batch)?;
-        }
-    }
-    Ok(rows)
-}
-
-/// The columns of a key's partition path, as they are escaped there.
-pub(crate) fn partition_parts(path: &str) -> BTreeMap<&str, &str> {
-    path.split('/').filter_map(|part| part.split_once('=')).collect()
 }

@@ -1,43 +1,42 @@
-//! The steps that rows go through between decoding and the sinks: the one table of them.
+//! The table of the steps between decoding and the sinks.
 //!
-//! The dataflow, the plain function behind `test`, `sample` and the writing again of lost files, `plan` and the picture in the
-//! documentation are all made from [`TABLE`]. What must stay true: a step does to a row as a plain function what it does in the
-//! dataflow.
+//! The dataflow, the plain function behind `test`, `sample` and replay, `plan`, and the picture in the documentation are all made from
+//! [`STEPS`]. What must stay true: a step does the same in the dataflow and as a plain function.
 
 use millstream_operators::Batch;
-use millstream_operators::dedup::{Dedup, Owner, without_left_out};
+use millstream_operators::dedup::{KeyColumns, Owner, remove_filtered};
 use millstream_operators::enrich::Enrich;
-use millstream_operators::protocol::commit::LeftOut;
+use millstream_operators::protocol::commit::FilteredRanges;
 use millstream_operators::validate::Validate;
 
 use super::Stages;
 use crate::config::{Config, ConfigErrors};
 
-/// A step as the table has it.
-pub struct Entry {
+/// A row of the table.
+pub struct StepSpec {
     pub name: &'static str,
-    /// Whether it refuses rows.
+    /// Whether it can reject rows.
     pub refuses: bool,
-    /// What it does in a pipeline; `None`: the pipeline does not have it.
+    /// A description for `plan`; `None` if the pipeline does not have the step.
     pub does: fn(&Config) -> Option<String>,
     make: fn(&Stages) -> Result<Step, ConfigErrors>,
 }
 
-/// All steps, in their order.
-pub static TABLE: [Entry; 3] = [
-    Entry {
+/// All steps, in order.
+pub static STEPS: [StepSpec; 3] = [
+    StepSpec {
         name: "validate",
         refuses: true,
         does: |config| Some(names(config.validate.iter().map(|rule| rule.name.as_str()))),
         make: |stages| Ok(Step::Validate(stages.validate())),
     },
-    Entry {
+    StepSpec {
         name: "enrich",
         refuses: true,
         does: |config| Some(names(config.enrich.iter().map(|column| column.name.as_str()))),
         make: |stages| Ok(Step::Enrich(stages.enrich())),
     },
-    Entry {
+    StepSpec {
         name: "dedup",
         refuses: false,
         does: |config| {
@@ -52,7 +51,7 @@ pub static TABLE: [Entry; 3] = [
 /// --test docs` writes it there.
 pub fn picture() -> String {
     let (mut names, mut refusing) = (vec!["ingest", "decode"], vec!["decode"]);
-    for step in &TABLE {
+    for step in &STEPS {
         names.push(step.name);
         refusing.extend(step.refuses.then_some(step.name));
     }
@@ -105,16 +104,16 @@ fn names<'a>(names: impl Iterator<Item = &'a str>) -> String {
     if names.is_empty() { "nothing to do".to_owned() } else { names.join(", ") }
 }
 
-/// A step, ready to work.
+/// A compiled step.
 pub enum Step {
     Validate(Validate),
     Enrich(Enrich),
-    Dedup(Dedup),
+    Dedup(KeyColumns),
 }
 
 /// The steps of a pipeline.
 pub fn of(stages: &Stages) -> Result<Vec<Step>, ConfigErrors> {
-    let there = TABLE.iter().filter(|entry| (entry.does)(stages.config()).is_some());
+    let there = STEPS.iter().filter(|entry| (entry.does)(stages.config()).is_some());
     there.map(|entry| (entry.make)(stages)).collect()
 }
 
@@ -126,8 +125,8 @@ pub(super) struct Plain {
 enum PlainStep {
     Validate(Validate),
     Enrich(Enrich),
-    /// Knows the records that it has met.
-    Dedup(Dedup, Owner),
+    /// With the keys seen so far.
+    Dedup(KeyColumns, Owner),
 }
 
 impl Plain {
@@ -143,14 +142,19 @@ impl Plain {
         Ok(Plain { steps: of(stages)?.into_iter().map(plain).collect() })
     }
 
-    /// Takes a batch through. `left_out`: what steps with state left out then, where they are not to decide anew.
-    pub(super) fn apply(&mut self, mut batch: Batch, rejects: &mut Vec<Batch>, left_out: Option<&LeftOut>) -> Batch {
+    /// Applies all steps. With `filtered_ranges`, stateful steps repeat the decisions of that commit instead of deciding again.
+    pub(super) fn apply(
+        &mut self,
+        mut batch: Batch,
+        rejects: &mut Vec<Batch>,
+        filtered_ranges: Option<&FilteredRanges>,
+    ) -> Batch {
         for step in &mut self.steps {
             let refused;
-            (batch, refused) = match (step, left_out) {
+            (batch, refused) = match (step, filtered_ranges) {
                 (PlainStep::Validate(validate), _) => validate.apply(batch),
                 (PlainStep::Enrich(enrich), _) => enrich.apply(batch),
-                (PlainStep::Dedup(..), Some(left_out)) => (without_left_out(batch, left_out), None),
+                (PlainStep::Dedup(..), Some(filtered_ranges)) => (remove_filtered(batch, filtered_ranges), None),
                 (PlainStep::Dedup(dedup, owner), None) => (dedup.apply(owner, batch), None),
             };
             rejects.extend(refused);

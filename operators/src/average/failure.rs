@@ -16,8 +16,8 @@ pub enum AverageFailure {
     )]
     TooManyGroups { average: String, most: u64 },
     #[error(
-        "average {average}: its {totals} totals (a total is one bucket of one group) and those of the other averages take more \
-         than the {most} bytes that [limits] memory leaves to averages. Nothing of this epoch was committed. Raise [limits] \
+        "average {average}: its {totals} totals (a total is one bucket of one group), with all other state, take more \
+         than the {most} bytes that [limits] memory leaves to state. Nothing of this epoch was committed. Raise [limits] \
          memory, or keep fewer totals: group by columns with fewer values, set [[average]] keep or max_groups; then start \
          again: the run goes on from the last commit"
     )]

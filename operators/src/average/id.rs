@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 /// Which total: an average, a bucket of time, a group.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct AverageId {
     pub average: String,
     /// `overall`, `hour` or `day`.

@@ -12,7 +12,7 @@ use serde::Deserialize;
 use super::id::{AverageId, Total};
 use super::keep::{self, Redefined, fold_away, redefined};
 use super::kept::AverageTotals;
-use crate::state::{Change, Defined, Entries, Keeps};
+use crate::state::{Defined, Entries, Keeps, OperatorState};
 
 /// Totals in a batch of columns.
 const ROWS: usize = 1 << 14;
@@ -58,15 +58,16 @@ impl Keeps for AverageTotals {
     }
 
     fn redefine(&mut self, average: &str, before: Option<&str>, now: &str) -> bool {
-        let anew = before.is_none_or(|before| redefined(before, now) == Redefined::Recount);
-        if anew {
+        if before.is_none_or(|before| redefined(before, now) == Redefined::Recount) {
             self.remove_average(average);
         }
-        anew
+        false
     }
 
-    /// Its totals stay as they were, to be looked at.
-    fn drop_part(&mut self, _average: &str) {}
+    /// Its totals stay, for `averages --all`.
+    fn drop_part(&mut self, _average: &str) -> bool {
+        false
+    }
 
     fn compact(&mut self, defined: &Defined) {
         for (average, definition) in defined {
@@ -111,9 +112,9 @@ impl Keeps for AverageTotals {
         Ok(())
     }
 
-    fn from_before(json: &[u8]) -> Option<Change> {
+    fn from_before(json: &[u8]) -> Option<OperatorState> {
         let Before { dropped, kept, averages } = serde_json::from_slice(json).ok()?;
-        Some(Change { defined: kept, dropped, entries: Some(Entries::new(averages)), objects: Vec::new() })
+        Some(OperatorState { defined: kept, dropped, entries: Some(Entries::new(averages)), objects: Vec::new() })
     }
 }
 

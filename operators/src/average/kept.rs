@@ -13,6 +13,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use super::id::{AverageId, Total};
 use super::keep::Ordered;
+use super::key::Bucket;
 use super::number::Unit;
 
 /// The starts and groups of one kind of bucket of one average.
@@ -179,6 +180,13 @@ impl AverageTotals {
         self.rows().flat_map(|(_, _, rows)| rows.keys()).map(|key| row(key)).sum()
     }
 
+    /// The totals over everything, without a bucket or a group, by average.
+    pub fn overall(&self) -> impl Iterator<Item = (&str, Total)> {
+        let (by, whole) = (Bucket::Overall.name(), row(None, &[]));
+        let total = move |kinds: &BTreeMap<String, Rows>| kinds.get(by)?.get(&whole).map(PackedTotal::total);
+        self.kinds.iter().filter_map(move |(average, kinds)| Some((average.as_str(), total(kinds)?)))
+    }
+
     /// Removes all totals of an average.
     pub fn remove_average(&mut self, average: &str) {
         self.kinds.remove(average);
@@ -335,6 +343,9 @@ mod tests {
                 prop_assert_eq!(packed.get(id), plain.get(id).cloned());
                 prop_assert_eq!(packed.remove(id), plain.remove(id));
             }
+            let overall = plain.iter().filter(|(id, _)| id.by == "overall" && id.from.is_none() && id.group.is_empty());
+            let overall: Vec<_> = overall.map(|(id, total)| (id.average.as_str(), total.clone())).collect();
+            prop_assert_eq!(packed.overall().collect::<Vec<_>>(), overall);
             prop_assert_eq!((packed.len(), packed.is_empty()), (plain.len(), plain.is_empty()));
             prop_assert_eq!(listed(packed.iter()), listed(plain.clone().into_iter()));
 

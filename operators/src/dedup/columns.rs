@@ -1,4 +1,4 @@
-//! What `[dedup]` asks for, checked against the columns that there are, and the keys of rows.
+//! The `[dedup]` section checked against the schema, and the keys of rows.
 
 use arrow::array::{Array, BooleanBufferBuilder, RecordBatch};
 use arrow::buffer::NullBuffer;
@@ -6,24 +6,24 @@ use arrow::datatypes::SchemaRef;
 use thiserror::Error;
 
 use super::Key;
-use super::decide::{Asked, Owner};
+use super::decide::{Owner, Question};
 use crate::batch::Batch;
 use crate::digest::row_hashes;
 use crate::fork;
 use crate::position::Position;
-use crate::protocol::commit::LeftOut;
+use crate::protocol::commit::FilteredRanges;
 use crate::state::Defined;
 
-/// A `[dedup]`.
+/// A checked `[dedup]` section.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct DedupSpec {
-    /// The columns whose values together make a record one of its kind.
+    /// Key columns.
     pub by: Vec<String>,
-    /// How many days apart two records with one key may arrive for the later one to be left out.
+    /// Days within which a record with the same key is a duplicate.
     pub within: u32,
 }
 
-/// Why `[dedup]` cannot be.
+/// What is wrong with `[dedup]`.
 #[derive(Debug, Error, PartialEq, Eq)]
 pub enum DedupError {
     #[error("there is no column {0}")]
@@ -31,39 +31,39 @@ pub enum DedupError {
 }
 
 impl DedupSpec {
-    /// The one part of its state.
+    /// The only part of the operator's state.
     const PART: &'static str = "keys";
 
-    /// As the log says it.
+    /// The definition as the log stores it.
     pub fn defined(&self) -> Defined {
         Defined::from([(Self::PART.to_owned(), format!("within {} by {}", self.within, self.by.join(",")))])
     }
 
-    /// The days and the columns that a definition in the log says.
+    /// Parses a definition of the log: days and columns.
     pub(super) fn read(definition: &str) -> Option<(u32, &str)> {
         let (within, by) = definition.strip_prefix("within ")?.split_once(" by ")?;
         Some((within.parse().ok()?, by))
     }
 }
 
-/// Tells the keys of rows.
+/// Computes the keys of rows.
 #[derive(Clone, Debug)]
-pub struct Dedup {
+pub struct KeyColumns {
     columns: Vec<usize>,
     pub within: u32,
 }
 
-/// The rows of a batch that have a key, with it.
+/// The rows of a batch without a null in the key, and their keys.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Keyed {
     pub(super) rows: Vec<u32>,
     pub(super) keys: Vec<Key>,
 }
 
-impl Dedup {
+impl KeyColumns {
     pub fn new(spec: &DedupSpec, schema: &SchemaRef) -> Result<Self, DedupError> {
         let index = |column: &String| schema.index_of(column).map_err(|_| DedupError::NoColumn(column.clone()));
-        Ok(Dedup { columns: spec.by.iter().map(index).collect::<Result<_, _>>()?, within: spec.within })
+        Ok(KeyColumns { columns: spec.by.iter().map(index).collect::<Result<_, _>>()?, within: spec.within })
     }
 
     pub(super) fn keyed(&self, rows: &RecordBatch) -> Keyed {
@@ -82,16 +82,16 @@ impl Dedup {
         }
     }
 
-    /// The rows of a batch that come first, with no dataflow: every batch is an epoch of its own.
+    /// Removes duplicates without a dataflow: each batch counts as an epoch.
     pub fn apply(&self, owner: &mut Owner, batch: Batch) -> Batch {
-        let asked = Asked::of(&batch, self.keyed(&batch.rows));
+        let asked = Question::of(&batch, self.keyed(&batch.rows));
         let (mut verdicts, _) = owner.decide(vec![asked]);
         let again = verdicts.pop().map(|verdict| verdict.again).unwrap_or_default();
         without(batch, &again).0
     }
 }
 
-/// A batch without some of its rows, and the stretches of records that these are.
+/// Removes rows from a batch, and returns their positions as ranges.
 pub(super) fn without(batch: Batch, again: &[u32]) -> (Batch, Vec<(Position, Position)>) {
     if again.is_empty() {
         return (batch, Vec::new());
@@ -107,9 +107,9 @@ pub(super) fn without(batch: Batch, again: &[u32]) -> (Batch, Vec<(Position, Pos
     (fork::keep(&batch, &stays.finish().into()), stretches)
 }
 
-/// The rows of a batch that were not left out then; `left_out` says which were.
-pub fn without_left_out(batch: Batch, left_out: &LeftOut) -> Batch {
-    let Some(stretches) = left_out.get(&batch.origin.raw.split) else { return batch };
+/// Removes the rows that a commit recorded as filtered.
+pub fn remove_filtered(batch: Batch, filtered_ranges: &FilteredRanges) -> Batch {
+    let Some(stretches) = filtered_ranges.get(&batch.origin.raw.split) else { return batch };
     let again: Vec<u32> = (0..batch.rows.num_rows() as u32)
         .filter(|row| {
             let at = batch.origin.position(*row as usize);

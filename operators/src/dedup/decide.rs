@@ -1,4 +1,4 @@
-//! Which records come first: the decision, on the worker that owns their keys.
+//! The decision which records are duplicates, on the worker that owns their keys.
 
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
@@ -10,55 +10,55 @@ use super::{Key, day_of, horizon};
 use crate::batch::Batch;
 use crate::position::{Position, Split};
 
-/// The rows of a batch that an owner is asked about.
+/// The keyed rows of a batch, as sent to an owner.
 #[derive(Clone, Debug, Serialize, Deserialize)]
-pub(super) struct Asked {
-    /// Who asks, and which batch of an epoch it is there.
+pub(super) struct Question {
+    /// The asking worker, and its number for the batch.
     pub(super) from: u64,
     pub(super) batch: u64,
-    /// What puts batches in order: their split, and where the batch begins in it.
+    /// Batches are ordered by split and first position.
     pub(super) split: Split,
     pub(super) first: Position,
-    /// The day on which the batch arrived.
+    /// Day of arrival.
     pub(super) day: i32,
     pub(super) rows: Vec<u32>,
     pub(super) keys: Vec<Key>,
 }
 
-/// Which rows of a batch came before.
+/// The duplicates of a batch.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub(super) struct Verdict {
+pub(super) struct Repeats {
     pub(super) to: u64,
     pub(super) batch: u64,
-    /// Ascending.
+    /// Row numbers, ascending.
     pub(super) again: Vec<u32>,
 }
 
-/// Why dedup cannot go on. The epoch in which it shows is never told, so it is not committed.
+/// Why dedup cannot continue. The current epoch is then never committed.
 #[derive(Debug, Error)]
 pub enum DedupFailure {
     #[error(
-        "[dedup]: the {keys} keys that one worker keeps, and what the other workers and averages keep, take more than the {most} bytes \
-         that [limits] memory leaves to state. Nothing of this epoch was committed. Raise [limits] memory, or choose a \
-         shorter [dedup] within; then start again: the run goes on from the last commit"
+        "[dedup]: one worker keeps {keys} keys; with the other workers and the averages, state takes more than the {most} \
+         bytes that [limits] memory leaves for it. Nothing of this epoch was committed. Raise [limits] memory or shorten \
+         [dedup] within, then start again: the run resumes at the last commit"
     )]
     NoRoom { keys: usize, most: usize },
 }
 
-impl Asked {
-    /// All keyed rows of a batch, for an owner that is alone.
+impl Question {
+    /// A question about all keyed rows of a batch.
     pub(super) fn of(batch: &Batch, Keyed { rows, keys }: Keyed) -> Self {
         let raw = &batch.origin.raw;
         let first = if raw.records.is_empty() { raw.until.clone() } else { raw.position(0) };
-        Asked { from: 0, batch: 0, split: raw.split.clone(), first, day: day_of(raw.arrived_at), rows, keys }
+        Question { from: 0, batch: 0, split: raw.split.clone(), first, day: day_of(raw.arrived_at), rows, keys }
     }
 }
 
-/// The keys that a worker owns.
+/// The keys of a worker, with their days.
 pub struct Owner {
     table: Table,
     within: u32,
-    /// The newest day on which a record arrived, whoever owns its key.
+    /// The newest day of arrival, over all owners.
     newest: Option<i32>,
 }
 
@@ -67,22 +67,21 @@ impl Owner {
         Owner { table: Table::default(), within, newest: None }
     }
 
-    /// Keys of an earlier run.
+    /// Adds keys of an earlier run.
     pub(super) fn restore(&mut self, newest: Option<i32>, day: i32, keys: &[Key]) {
         self.newest = self.newest.max(newest);
         keys.iter().for_each(|key| self.table.keep(*key, day));
     }
 
-    /// Decides about an epoch: which rows of each batch came before, and what the state of the operator gains. Batches may come in
-    /// any order.
-    pub(super) fn decide(&mut self, mut epoch: Vec<Asked>) -> (Vec<Verdict>, Seen) {
+    /// Decides an epoch: returns the duplicates of each batch and the changes of state. Batches may be in any order.
+    pub(super) fn decide(&mut self, mut epoch: Vec<Question>) -> (Vec<Repeats>, Seen) {
         epoch.sort_by(|a, b| (&a.split, &a.first).cmp(&(&b.split, &b.first)));
         let newest = self.newest.max(epoch.iter().map(|asked| asked.day).max());
         let horizon = newest.map_or(i32::MIN, |newest| horizon(newest, self.within));
         let (mut verdicts, mut gained) = (Vec::with_capacity(epoch.len()), Seen::default());
-        // Keys of days that are forgotten with the end of this epoch.
+        // Keys whose days expire at the end of this epoch.
         let mut late = Table::default();
-        for Asked { from, batch, day, rows, keys, .. } in &epoch {
+        for Question { from, batch, day, rows, keys, .. } in &epoch {
             let mut again = Vec::new();
             for (row, key) in rows.iter().zip(keys) {
                 match self.table.get(*key).max(late.get(*key)) {
@@ -95,19 +94,17 @@ impl Owner {
                     }
                 }
             }
-            verdicts.push(Verdict { to: *from, batch: *batch, again });
+            verdicts.push(Repeats { to: *from, batch: *batch, again });
         }
-        if newest > self.newest {
-            self.newest = newest;
+        if let Some(newest) = newest.filter(|newest| Some(*newest) > self.newest) {
+            self.newest = Some(newest);
             self.table.forget_before(horizon);
-        }
-        if let Some(newest) = newest {
             gained.met(newest);
         }
         (verdicts, gained)
     }
 
-    /// How many keys there are.
+    /// Number of keys.
     pub(super) fn len(&self) -> usize {
         self.table.len()
     }

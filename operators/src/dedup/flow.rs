@@ -1,4 +1,4 @@
-//! The dataflow of dedup: who asks, who decides, who holds rows until then.
+//! The dataflow of dedup: ask the owners of keys, decide, hold rows until then.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -12,60 +12,59 @@ use timely::dataflow::operators::generic::OutputBuilder;
 use timely::dataflow::operators::generic::builder_rc::OperatorBuilder;
 
 use super::Key;
-use super::columns::{Dedup, Keyed, without};
-use super::decide::{Asked, DedupFailure, Owner, Verdict};
+use super::columns::{KeyColumns, Keyed, without};
+use super::decide::{DedupFailure, Owner, Question, Repeats};
 use super::seen::Seen;
 use crate::batch::Batch;
-use crate::protocol::commit::LeftOut;
+use crate::protocol::commit::FilteredRanges;
 use crate::protocol::equation::{Counted, Counts, Term};
 use crate::state::{Entries, Keeps, Room, Share};
 
-/// What goes to the owner of keys.
+/// A message to the owner of keys.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 enum Sent {
-    /// Keys of an earlier run.
+    /// Keys restored from the log.
     Restored { to: u64, newest: Option<i32>, day: i32, keys: Vec<Key> },
-    /// A question. It goes to every owner, without keys too: all have to know the newest day.
-    Asked { to: u64, asked: Asked },
+    /// Every owner gets one for every batch, if only without keys: all need the newest day.
+    Question { to: u64, asked: Question },
 }
 
 impl Sent {
     fn to(&self) -> u64 {
         match self {
-            Sent::Restored { to, .. } | Sent::Asked { to, .. } => *to,
+            Sent::Restored { to, .. } | Sent::Question { to, .. } => *to,
         }
     }
 }
 
-/// The streams behind the operator.
+/// The output streams.
 pub struct Deduped<'scope> {
-    /// Every batch, with the rows that come first; perhaps none.
+    /// Every batch without its duplicates, even if it is empty then.
     pub rows: StreamVec<'scope, u64, Batch>,
-    /// How many records were left out, by split.
+    /// Number of duplicates by split.
     pub counts: StreamVec<'scope, u64, Counted>,
-    /// Which those were.
-    pub left_out: StreamVec<'scope, u64, LeftOut>,
-    /// What the state gains with an epoch.
+    /// Positions of the duplicates.
+    pub filtered_ranges: StreamVec<'scope, u64, FilteredRanges>,
+    /// Changes of state.
     pub changes: StreamVec<'scope, u64, Entries>,
 }
 
-/// What the operator reports of every split.
+/// The count that the operator reports for every split.
 pub fn reports() -> (Term, crate::protocol::Place) {
     (Term::Filtered, Counts::every())
 }
 
 /// The worker that owns a key.
 fn owner(key: Key, workers: usize) -> usize {
-    // The table takes its parts and its places from other bits.
+    // The table uses other bits.
     ((key >> 64) as u64 % workers as u64) as usize
 }
 
-/// Lets through the rows that come first. `restored` is what an earlier run knew: all of it on one worker, nothing on the
-/// others; `first` is the first epoch of this run. `failed` hears why dedup cannot go on; the epoch in which that shows is
-/// never given up.
+/// Builds the operator. `restored` holds the whole state on one worker and nothing on the others. `first` is the first epoch of the
+/// run. `failed` is called if dedup cannot continue; the capability of that epoch is then kept, so it is never committed.
 pub fn dedup<'scope>(
     batches: StreamVec<'scope, u64, Batch>,
-    dedup: Dedup,
+    dedup: KeyColumns,
     restored: Seen,
     first: u64,
     room: Arc<Room>,
@@ -74,17 +73,17 @@ pub fn dedup<'scope>(
     let owner = Owner::new(dedup.within);
     let (held, sent) = ask(batches, dedup, restored, first);
     let (verdicts, changes) = decide(sent, owner, room.clone(), failed);
-    let (rows, counts, left_out) = hold(held, verdicts, Share::new(room));
-    Deduped { rows, counts, left_out, changes }
+    let (rows, counts, filtered_ranges) = hold(held, verdicts, Share::new(room));
+    Deduped { rows, counts, filtered_ranges, changes }
 }
 
-/// A batch under the number that its questions bear.
+/// A batch with its number.
 type Numbered = (u64, Batch);
 
-/// Asks about every batch, and hands it on to be held.
+/// Sends the keys of every batch to their owners, and the batch itself to [`hold`].
 fn ask<'scope>(
     batches: StreamVec<'scope, u64, Batch>,
-    dedup: Dedup,
+    dedup: KeyColumns,
     restored: Seen,
     first: u64,
 ) -> (StreamVec<'scope, u64, Numbered>, StreamVec<'scope, u64, Sent>) {
@@ -111,7 +110,7 @@ fn ask<'scope>(
                 let dealt = deal(keys.into_iter().map(|key| (0, key)), workers).into_iter().enumerate();
                 let all = dealt.map(|(to, dealt)| Sent::Restored { to: to as u64, newest, day, keys: dealt.keys });
                 sent.session(&capability).give_iterator(all);
-                // The rest waits until these have been taken.
+                // Some at a time, so that not all keys are in flight at once.
                 restoring = Some((capability, newest, parts));
                 activator.activate();
             }
@@ -119,9 +118,9 @@ fn ask<'scope>(
                 for batch in batches.drain(..) {
                     let Keyed { rows, keys } = dedup.keyed(&batch.rows);
                     let dealt = deal(rows.into_iter().zip(keys), workers).into_iter().enumerate();
-                    let asked = |keyed| Asked { from: worker, batch: numbered, ..Asked::of(&batch, keyed) };
+                    let asked = |keyed| Question { from: worker, batch: numbered, ..Question::of(&batch, keyed) };
                     sent.session(&time)
-                        .give_iterator(dealt.map(|(to, keyed)| Sent::Asked { to: to as u64, asked: asked(keyed) }));
+                        .give_iterator(dealt.map(|(to, keyed)| Sent::Question { to: to as u64, asked: asked(keyed) }));
                     held.session(&time).give((numbered, batch));
                     numbered += 1;
                 }
@@ -131,7 +130,7 @@ fn ask<'scope>(
     (held, sent)
 }
 
-/// Keys by the worker that owns them.
+/// Partitions keys by owner.
 fn deal(keyed: impl Iterator<Item = (u32, Key)>, workers: usize) -> Vec<Keyed> {
     let mut dealt = vec![Keyed::default(); workers];
     for (row, key) in keyed {
@@ -142,29 +141,29 @@ fn deal(keyed: impl Iterator<Item = (u32, Key)>, workers: usize) -> Vec<Keyed> {
     dealt
 }
 
-/// What was asked of an epoch so far, and where the answers go.
-struct Questions {
+/// The questions of an epoch, and the capabilities to answer them.
+struct OpenEpoch {
     for_verdicts: Capability<u64>,
     for_changes: Capability<u64>,
-    asked: Vec<Asked>,
+    asked: Vec<Question>,
 }
 
-/// Answers the questions of an epoch once all of them are there.
+/// Answers the questions of an epoch once the epoch is complete.
 fn decide<'scope>(
     sent: StreamVec<'scope, u64, Sent>,
     mut owner: Owner,
     room: Arc<Room>,
     failed: impl Fn(DedupFailure) + 'static,
-) -> (StreamVec<'scope, u64, Verdict>, StreamVec<'scope, u64, Entries>) {
+) -> (StreamVec<'scope, u64, Repeats>, StreamVec<'scope, u64, Entries>) {
     let mut builder = OperatorBuilder::new("Decide".to_owned(), sent.scope());
     let mut input = builder.new_input(sent, Exchange::new(Sent::to));
     let (verdicts_out, verdicts) = builder.new_output();
     let (changes_out, changes) = builder.new_output();
-    let mut verdicts_out = OutputBuilder::<u64, CapacityContainerBuilder<Vec<Verdict>>>::from(verdicts_out);
+    let mut verdicts_out = OutputBuilder::<u64, CapacityContainerBuilder<Vec<Repeats>>>::from(verdicts_out);
     let mut changes_out = OutputBuilder::<u64, CapacityContainerBuilder<Vec<Entries>>>::from(changes_out);
     let mut share = Share::new(room);
     builder.build(move |_| {
-        let mut open: BTreeMap<u64, Questions> = BTreeMap::new();
+        let mut open: BTreeMap<u64, OpenEpoch> = BTreeMap::new();
         let mut held_back = None;
         move |frontiers| {
             let (mut verdicts, mut changes) = (verdicts_out.activate(), changes_out.activate());
@@ -172,8 +171,8 @@ fn decide<'scope>(
                 for sent in sent.drain(..) {
                     match sent {
                         Sent::Restored { newest, day, keys, .. } => owner.restore(newest, day, &keys),
-                        Sent::Asked { asked, .. } => {
-                            let fresh = || Questions {
+                        Sent::Question { asked, .. } => {
+                            let fresh = || OpenEpoch {
                                 for_verdicts: time.retain(0),
                                 for_changes: time.retain(1),
                                 asked: Vec::new(),
@@ -187,7 +186,7 @@ fn decide<'scope>(
                 && held_back.is_none()
                 && !frontiers[0].less_equal(entry.key())
             {
-                let Questions { for_verdicts, for_changes, asked } = entry.remove();
+                let OpenEpoch { for_verdicts, for_changes, asked } = entry.remove();
                 let (decided, gained) = owner.decide(asked);
                 share.stand(owner.size());
                 if share.room().is_over() {
@@ -205,33 +204,33 @@ fn decide<'scope>(
     (verdicts, changes)
 }
 
-/// The batches of an epoch, held, and what was decided about them so far.
+/// The batches of an epoch, and the answers so far.
 #[derive(Default)]
 struct Held {
     capabilities: Vec<Capability<u64>>,
     batches: Vec<Numbered>,
-    /// Bytes of their columns; the records as they were read have permits of their own.
+    /// Bytes of the columns; raw records have permits of their own.
     size: usize,
     again: BTreeMap<u64, Vec<u32>>,
 }
 
 type Rows<'scope> = StreamVec<'scope, u64, Batch>;
 
-/// Holds batches until all verdicts of their epoch are there, and lets their first rows go on.
+/// Holds batches until their epoch is decided, then passes them on without duplicates.
 fn hold<'scope>(
     held: StreamVec<'scope, u64, Numbered>,
-    verdicts: StreamVec<'scope, u64, Verdict>,
+    verdicts: StreamVec<'scope, u64, Repeats>,
     mut share: Share,
-) -> (Rows<'scope>, StreamVec<'scope, u64, Counted>, StreamVec<'scope, u64, LeftOut>) {
+) -> (Rows<'scope>, StreamVec<'scope, u64, Counted>, StreamVec<'scope, u64, FilteredRanges>) {
     let mut builder = OperatorBuilder::new("Hold".to_owned(), held.scope());
     let mut batches_in = builder.new_input(held, Pipeline);
-    let mut verdicts_in = builder.new_input(verdicts, Exchange::new(|verdict: &Verdict| verdict.to));
+    let mut verdicts_in = builder.new_input(verdicts, Exchange::new(|verdict: &Repeats| verdict.to));
     let (rows_out, rows) = builder.new_output();
     let (counts_out, counts) = builder.new_output();
-    let (left_out_out, left_out) = builder.new_output();
+    let (left_out_out, filtered_ranges) = builder.new_output();
     let mut rows_out = OutputBuilder::<u64, CapacityContainerBuilder<Vec<Batch>>>::from(rows_out);
     let mut counts_out = OutputBuilder::<u64, CapacityContainerBuilder<Vec<Counted>>>::from(counts_out);
-    let mut left_out_out = OutputBuilder::<u64, CapacityContainerBuilder<Vec<LeftOut>>>::from(left_out_out);
+    let mut left_out_out = OutputBuilder::<u64, CapacityContainerBuilder<Vec<FilteredRanges>>>::from(left_out_out);
     builder.build(move |_| {
         let mut open: BTreeMap<u64, Held> = BTreeMap::new();
         move |frontiers| {
@@ -245,11 +244,11 @@ fn hold<'scope>(
             });
             verdicts_in.for_each(|time, verdicts| {
                 let held = open.entry(*time.time()).or_default();
-                for Verdict { batch, mut again, .. } in verdicts.drain(..) {
+                for Repeats { batch, mut again, .. } in verdicts.drain(..) {
                     held.again.entry(batch).or_default().append(&mut again);
                 }
             });
-            let (mut rows, mut counts, mut left_out) =
+            let (mut rows, mut counts, mut filtered_ranges) =
                 (rows_out.activate(), counts_out.activate(), left_out_out.activate());
             while let Some(entry) = open.first_entry()
                 && !frontiers.iter().any(|frontier| frontier.less_equal(entry.key()))
@@ -269,7 +268,7 @@ fn hold<'scope>(
                     });
                     let (batch, stretches) = without(batch, &again);
                     if !stretches.is_empty() {
-                        left_out.session(for_left_out).give(LeftOut::from([(split, stretches)]));
+                        filtered_ranges.session(for_left_out).give(FilteredRanges::from([(split, stretches)]));
                     }
                     rows.session(for_rows).give(batch);
                 }
@@ -277,5 +276,5 @@ fn hold<'scope>(
             share.work(open.values().map(|held| held.size).sum());
         }
     });
-    (rows, counts, left_out)
+    (rows, counts, filtered_ranges)
 }

@@ -1,18 +1,16 @@
-//! `dedup`: of the records with one key, the first is laid down and the later ones are left out.
+//! `dedup`: keeps the first record of each key and drops later duplicates.
 //!
 //! ```text
-//! rows ─ Ask ─┬─ (keys, to the worker that owns them) ─ Decide ─┬─ (verdicts, back) ─ Hold ─┬→ first rows
-//!             │                                                 └→ changes of state         ├→ counts
-//!             └─ the rows themselves, held until their epoch is whole ───────────────────────┘→ what was left out
+//! rows ─ Ask ─┬─ (keys, to their owner) ─ Decide ─┬─ (duplicates, back) ─ Hold ─┬→ first rows
+//!             │                                   └→ state changes              ├→ counts
+//!             └─ rows, held until the end of their epoch ───────────────────────┘→ filtered ranges
 //! ```
-//! Owns the rule. Records of one epoch are asked about in the order of their splits' names and of their positions; those of
-//! an epoch after those of the epochs before it. A record is left out if a record with its key came before it and the days on
-//! which the two arrived are at most `within` days apart. A record whose key holds a null is never left out. A key is
-//! forgotten once the newest day of arrival, over all records, is more than `within` days after its own.
+//! Owns the rule. Records are ordered by epoch, then by split name, then by position. A record is a duplicate if an earlier record
+//! has the same key and their days of arrival differ by at most `within` days. A key with a null is never a duplicate. A key
+//! expires when the newest day of arrival, over all records, is more than `within` days later than its own.
 //!
-//! A key crosses between workers as a hash of 128 bits, the rows never do. What must stay true: which records of an epoch are left
-//! out depends on the records of that epoch and those before it alone, not on the number of workers, on how they were cut into
-//! batches or on when a key was in fact forgotten.
+//! Keys cross between workers as 128-bit hashes; rows stay where they are. What must stay true: the result depends only on the
+//! records and their epochs, not on the number of workers, the batch boundaries, or the moment when a key was in fact removed.
 
 mod columns;
 mod decide;
@@ -20,23 +18,23 @@ mod flow;
 mod seen;
 mod table;
 
-pub use columns::{Dedup, DedupError, DedupSpec, without_left_out};
+pub use columns::{DedupError, DedupSpec, KeyColumns, remove_filtered};
 pub use decide::{DedupFailure, Owner};
 pub use flow::{Deduped, dedup, reports};
 pub use seen::Seen;
 
-/// A hash of the values of a key.
+/// The hash of a key.
 pub(crate) type Key = u128;
 
-/// Microseconds of a day.
-const DAY: i64 = 86_400_000_000;
+/// Length of a day.
+const DAY_MICROS: i64 = 86_400_000_000;
 
-/// The day of a time, counted from 1970.
+/// Days since 1970.
 pub(crate) fn day_of(micros: i64) -> i32 {
-    i32::try_from(micros.div_euclid(DAY)).unwrap_or(if micros < 0 { i32::MIN } else { i32::MAX })
+    i32::try_from(micros.div_euclid(DAY_MICROS)).unwrap_or(if micros < 0 { i32::MIN } else { i32::MAX })
 }
 
-/// The first day of which keys are known when `newest` is the newest.
+/// The oldest day that has not expired when `newest` is the newest.
 fn horizon(newest: i32, within: u32) -> i32 {
     newest.saturating_sub_unsigned(within)
 }

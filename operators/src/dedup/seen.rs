@@ -1,4 +1,4 @@
-//! Keys as the log keeps them.
+//! [`Seen`]: the keys of dedup as the log stores them.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, LazyLock};
@@ -11,34 +11,33 @@ use super::columns::DedupSpec;
 use super::{Key, horizon};
 use crate::state::{Defined, Keeps};
 
-/// Keys in a batch of columns.
+/// Keys per batch and per chunk.
 const ROWS: usize = 1 << 16;
 const KEY_BYTES: i32 = 16;
 
 static COLUMNS: LazyLock<SchemaRef> = LazyLock::new(|| {
     Arc::new(Schema::new(vec![
         Field::new("day", DataType::Int32, false),
-        // None: the day is the newest one that was met, perhaps without a key.
+        // Null in the row that stores the newest day.
         Field::new("key", DataType::FixedSizeBinary(KEY_BYTES), true),
     ]))
 });
 
-/// Keys by the day on which their record arrived: 16 bytes a key.
+/// Keys by day of arrival, 16 bytes each.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub struct Seen {
-    /// The newest day of a record, with a key or without.
+    /// The newest day of any record, with a key or without.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     newest: Option<i32>,
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     days: BTreeMap<i32, Keys>,
 }
 
-/// In the order in which they came, which says nothing. Most of them lie in chunks that are never copied, so that ten million take
-/// what they are.
+/// Unordered. Full chunks are shared, never copied or grown: memory is 16 bytes a key.
 #[derive(Clone, Debug, Default)]
 struct Keys {
     chunks: Vec<Arc<[[u8; 16]]>>,
-    /// Those that are too few for a chunk yet.
+    /// Less than a chunk.
     open: Vec<[u8; 16]>,
 }
 
@@ -86,8 +85,8 @@ impl Seen {
         self.days.retain(|of, _| *of >= day);
     }
 
-    /// The newest day, and the keys of each day, some thousands at a time. What was taken is held no longer. Where there is a
-    /// newest day there is a part.
+    /// The newest day, and the keys by day in chunks, freed as they are taken. If there is a newest day, there is at least one
+    /// chunk.
     pub(super) fn into_parts(self) -> (Option<i32>, impl Iterator<Item = (i32, Vec<Key>)>) {
         let newest = self.newest.map(|newest| (newest, Vec::new()));
         let parts = self.days.into_iter().flat_map(|(day, Keys { chunks, open })| {
@@ -148,7 +147,7 @@ impl Keeps for Seen {
         }
     }
 
-    /// Keys of other columns say nothing. With more days than before, what was forgotten stays so.
+    /// Keys of other columns are useless. A longer `within` does not bring expired keys back.
     fn redefine(&mut self, _: &str, before: Option<&str>, now: &str) -> bool {
         let by = |definition: &str| DedupSpec::read(definition).map(|(_, by)| by.to_owned());
         let anew = before.is_none_or(|before| by(before) != by(now));
@@ -158,8 +157,9 @@ impl Keeps for Seen {
         anew
     }
 
-    fn drop_part(&mut self, _: &str) {
+    fn drop_part(&mut self, _: &str) -> bool {
         *self = Seen::default();
+        true
     }
 
     fn compact(&mut self, defined: &Defined) {
@@ -216,7 +216,7 @@ fn in_columns<'a>(day: i32, keys: impl Iterator<Item = Option<&'a [u8; 16]>>, ro
 
 #[cfg(test)]
 mod tests {
-    //! Would catch a key that comes back otherwise from the log, and a definition behind which old keys live on.
+    //! Would catch a key that changes on its way through the log, and old keys that survive a new definition.
 
     use super::*;
 

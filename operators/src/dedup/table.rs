@@ -1,30 +1,31 @@
-//! Keys and their days in as few bytes as can be looked up at once.
+//! A hash table of keys and days in as little memory as possible.
 //!
-//! A key takes 20 bytes and one of the table's own, in a table of which seven sixteenths to seven eighths are used: 24 to 48
-//! bytes. A large table is many small ones, so that growing never takes the memory of two whole ones.
+//! An entry takes 20 bytes, and one control byte of the table, which is 7/16 to 7/8 full: 24 to 48 bytes a key. A large table is split
+//! into many small ones, so that growth never needs two whole tables at once.
 
 use hashbrown::HashTable;
 
 use super::Key;
 
-/// The top bits of a key say which small table it is in, once there are so many keys.
+/// A large table is split by the top bits of the key.
 const BITS: u32 = 8;
+/// From this number of keys on.
 const MANY: usize = 1 << 16;
 
-/// A key and its day, without padding.
+/// An entry, without padding.
 #[derive(Clone, Copy)]
-struct Entry {
+struct KeyDay {
     key: [u32; 4],
     day: i32,
 }
 
-impl Entry {
+impl KeyDay {
     fn new(key: Key, day: i32) -> Self {
-        Entry { key: [(key >> 96) as u32, (key >> 64) as u32, (key >> 32) as u32, key as u32], day }
+        KeyDay { key: [(key >> 96) as u32, (key >> 64) as u32, (key >> 32) as u32, key as u32], day }
     }
 
     fn is(&self, key: Key) -> bool {
-        self.key == Entry::new(key, 0).key
+        self.key == KeyDay::new(key, 0).key
     }
 
     fn hash(&self) -> u64 {
@@ -34,9 +35,9 @@ impl Entry {
 
 /// Days by key.
 pub(super) struct Table {
-    parts: Vec<HashTable<Entry>>,
+    parts: Vec<HashTable<KeyDay>>,
     len: usize,
-    /// No day is older.
+    /// A lower bound of all days.
     oldest: i32,
 }
 
@@ -51,12 +52,12 @@ impl Table {
         if self.parts.len() == 1 { 0 } else { (key >> (Key::BITS - BITS)) as usize }
     }
 
-    /// From one table to many.
+    /// Splits the table.
     fn divide(&mut self) {
         let whole = self.parts.pop().unwrap_or_default();
         self.parts = (0..1 << BITS).map(|_| HashTable::new()).collect();
         for entry in whole {
-            self.parts[(entry.key[0] >> (u32::BITS - BITS)) as usize].insert_unique(entry.hash(), entry, Entry::hash);
+            self.parts[(entry.key[0] >> (u32::BITS - BITS)) as usize].insert_unique(entry.hash(), entry, KeyDay::hash);
         }
     }
 
@@ -75,13 +76,13 @@ impl Table {
         match part.find_mut(key as u64, |entry| entry.is(key)) {
             Some(entry) => entry.day = day,
             None => {
-                part.insert_unique(key as u64, Entry::new(key, day), Entry::hash);
+                part.insert_unique(key as u64, KeyDay::new(key, day), KeyDay::hash);
                 self.len += 1;
             }
         }
     }
 
-    /// Forgets the keys of older days.
+    /// Removes the keys of older days.
     pub(super) fn forget_before(&mut self, day: i32) {
         if day <= self.oldest {
             return;
@@ -96,7 +97,7 @@ impl Table {
                 stays
             });
             if part.len() < part.capacity() / 4 {
-                part.shrink_to(part.len() * 2, Entry::hash);
+                part.shrink_to(part.len() * 2, KeyDay::hash);
             }
         }
         self.oldest = oldest;
@@ -110,13 +111,13 @@ impl Table {
     /// Bytes of memory.
     pub(super) fn size(&self) -> usize {
         self.parts.iter().map(HashTable::allocation_size).sum::<usize>()
-            + self.parts.capacity() * size_of::<HashTable<Entry>>()
+            + self.parts.capacity() * size_of::<HashTable<KeyDay>>()
     }
 }
 
 #[cfg(test)]
 mod tests {
-    //! Would catch a key that takes more memory than is promised, and one that is forgotten too soon or never.
+    //! Would catch a key that takes too much memory, and one that is removed too early or never.
 
     use xxhash_rust::xxh3::xxh3_128;
 

@@ -101,7 +101,7 @@ pub struct Commit {
     /// Records that an operator with state left out, by split: from one record to another none was laid down. Who writes a lost
     /// file again has no state to ask.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
-    pub left_out: LeftOut,
+    pub filtered_ranges: FilteredRanges,
     /// What changed of the state of operators.
     #[serde(default, skip_serializing_if = "Operators::is_empty")]
     pub state: Operators,
@@ -165,7 +165,7 @@ pub struct Lost {
 }
 
 /// Stretches of records by split, each from its first to its last record.
-pub type LeftOut = BTreeMap<Split, Vec<(Position, Position)>>;
+pub type FilteredRanges = BTreeMap<Split, Vec<(Position, Position)>>;
 
 /// How far a split is read.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -206,7 +206,7 @@ pub struct Body {
     #[serde(default, skip_serializing_if = "Counts::is_empty")]
     pub counts: Counts,
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
-    pub left_out: LeftOut,
+    pub filtered_ranges: FilteredRanges,
 }
 
 /// A snapshot object: what the log adds up to at a commit.
@@ -276,15 +276,15 @@ impl Commit {
             coverage: std::mem::take(&mut self.coverage),
             positions: std::mem::take(&mut self.positions),
             counts: std::mem::take(&mut self.counts),
-            left_out: std::mem::take(&mut self.left_out),
+            filtered_ranges: std::mem::take(&mut self.filtered_ranges),
         }
     }
 
     /// Puts the lists back; the commit then reads as if it had never had a body.
     pub fn put_body(&mut self, body: Body) {
-        let Body { files, rejects, coverage, positions, counts, left_out } = body;
+        let Body { files, rejects, coverage, positions, counts, filtered_ranges } = body;
         (self.files, self.rejects, self.coverage) = (files, rejects, coverage);
-        (self.positions, self.counts, self.left_out) = (positions, counts, left_out);
+        (self.positions, self.counts, self.filtered_ranges) = (positions, counts, filtered_ranges);
     }
 
     /// The files of a place.

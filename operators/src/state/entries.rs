@@ -1,4 +1,4 @@
-//! Entries of any operator behind one type, and the list of operators that have any.
+//! [`Entries`]: entries of any operator behind one type, and the list of stateful operators.
 
 use std::any::Any;
 use std::fmt;
@@ -8,19 +8,19 @@ use arrow::datatypes::SchemaRef;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use serde_json::Value;
 
-use super::{Change, Defined, Keeps};
+use super::{Defined, Keeps, OperatorState};
 use crate::average::AverageTotals;
 use crate::dedup::Seen;
 
-/// All operators that have state.
+/// All stateful operators.
 pub static KINDS: [Kind; 2] = [Kind::of::<AverageTotals>(), Kind::of::<Seen>()];
 
-/// The operator of that name.
+/// Finds a stateful operator by name.
 pub fn kind(name: &str) -> Option<&'static Kind> {
     KINDS.iter().find(|kind| kind.name == name)
 }
 
-/// An operator that has state.
+/// A stateful operator.
 pub struct Kind {
     /// Its name in the log.
     pub name: &'static str,
@@ -31,7 +31,7 @@ pub struct Kind {
     none: fn() -> Box<dyn Kept>,
     read: fn(Value) -> serde_json::Result<Box<dyn Kept>>,
     /// See [`Keeps::from_before`].
-    pub(super) from_before: fn(&[u8]) -> Option<Change>,
+    pub(super) from_before: fn(&[u8]) -> Option<OperatorState>,
 }
 
 impl Kind {
@@ -56,14 +56,14 @@ impl Kind {
     }
 }
 
-/// [`Keeps`] as far as it can be called without knowing whose entries they are.
+/// The object-safe part of [`Keeps`].
 trait Kept: fmt::Debug + Send + Sync {
     fn name(&self) -> &'static str;
     fn len(&self) -> usize;
     fn weight(&self) -> usize;
     fn take_in(&mut self, newer: &dyn Any);
     fn redefine(&mut self, part: &str, before: Option<&str>, now: &str) -> bool;
-    fn drop_part(&mut self, part: &str);
+    fn drop_part(&mut self, part: &str) -> bool;
     fn compact(&mut self, defined: &Defined);
     fn rows(&self) -> Box<dyn Iterator<Item = RecordBatch> + Send + '_>;
     fn add_rows(&mut self, rows: &RecordBatch) -> Result<(), String>;
@@ -97,8 +97,8 @@ impl<K: Keeps> Kept for K {
         Keeps::redefine(self, part, before, now)
     }
 
-    fn drop_part(&mut self, part: &str) {
-        Keeps::drop_part(self, part);
+    fn drop_part(&mut self, part: &str) -> bool {
+        Keeps::drop_part(self, part)
     }
 
     fn compact(&mut self, defined: &Defined) {
@@ -142,17 +142,17 @@ impl Entries {
         Entries(Box::new(entries))
     }
 
-    /// The name of their operator.
+    /// The name of the operator.
     pub fn operator(&self) -> &'static str {
         self.0.name()
     }
 
-    /// As what they are, if they are that.
+    /// Downcasts.
     pub fn get<K: Keeps>(&self) -> Option<&K> {
         self.0.as_any().downcast_ref()
     }
 
-    /// The same by value; others give none.
+    /// Downcasts by value; empty if they belong to another operator.
     pub fn take<K: Keeps>(self) -> K {
         self.0.into_any().downcast().map(|entries| *entries).unwrap_or_default()
     }
@@ -165,12 +165,12 @@ impl Entries {
         self.0.len() == 0
     }
 
-    /// About how many bytes of memory they take.
+    /// Approximate bytes of memory.
     pub fn weight(&self) -> usize {
         self.0.weight()
     }
 
-    /// Takes in newer entries of the same operator; those of another change nothing.
+    /// Merges newer entries of the same operator. Entries of another operator are ignored.
     pub fn take_in(&mut self, newer: &Entries) {
         self.0.take_in(newer.0.as_any());
     }
@@ -179,20 +179,20 @@ impl Entries {
         self.0.redefine(part, before, now)
     }
 
-    pub(super) fn drop_part(&mut self, part: &str) {
-        self.0.drop_part(part);
+    pub(super) fn drop_part(&mut self, part: &str) -> bool {
+        self.0.drop_part(part)
     }
 
     pub(super) fn compact(&mut self, defined: &Defined) {
         self.0.compact(defined);
     }
 
-    /// All entries, some thousands at a time.
+    /// See [`Keeps::rows`].
     pub fn rows(&self) -> impl Iterator<Item = RecordBatch> + Send + '_ {
         self.0.rows()
     }
 
-    /// Adds entries from such rows; or says why the rows are none.
+    /// See [`Keeps::add_rows`].
     pub fn add_rows(&mut self, rows: &RecordBatch) -> Result<(), String> {
         self.0.add_rows(rows)
     }
@@ -232,7 +232,7 @@ impl<'de> Deserialize<'de> for Entries {
     }
 }
 
-/// The entries alone, for those who write the operator's name beside them.
+/// The JSON of the entries, without the operator's name.
 pub(super) fn bare(entries: &Entries) -> serde_json::Result<Value> {
     entries.0.to_json()
 }

@@ -1,10 +1,10 @@
-//! The memory that state takes, out of the byte budget of the process.
+//! The memory limit of state, as a part of the process's byte budget.
 //!
-//! Owns the account: entries are counted as they begin and cease, on all workers of the process together. What must stay true:
-//! bytes are counted before an epoch that needs them is told, and an epoch that needs more than there may be is never told.
+//! Owns the accounting: operators report their memory, summed over all workers of the process. What must stay true: memory is
+//! accounted for before the epoch that needs it is committed, and an epoch that exceeds the limit is never committed.
 //!
-//! Entries stay for as long as the run, so their bytes are taken as standing ([`Reserve::stand`]): fetching does not wait for
-//! them to come back. What they may take at most is less than the whole budget, which leaves the rest for reading.
+//! State lives as long as the run, so it is reserved as standing ([`Reserve::stand`]): fetching does not wait for its release. The
+//! limit is below the whole budget, which leaves the rest for reading.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
@@ -14,49 +14,49 @@ use crate::batch::{Permit, Reserve, Unlimited};
 /// An account is settled with the budget when it is off by this much.
 const STEP: usize = 1 << 16;
 
-/// What the state of a process may take; shared by its workers and by the operators that have state.
+/// The memory limit for all state of a process, shared by its workers and stateful operators.
 pub struct Room {
     reserve: Arc<dyn Reserve>,
     most: usize,
     held: AtomicI64,
-    /// The entries of each part.
+    /// Number of entries by part.
     parts: Box<[AtomicI64]>,
 }
 
 impl Room {
-    /// Room for at most `most` bytes, and counts of the entries of so many parts.
+    /// A limit of `most` bytes, and entry counters for `parts` parts.
     pub fn new(reserve: Arc<dyn Reserve>, most: usize, parts: usize) -> Self {
         Room { reserve, most, held: AtomicI64::new(0), parts: (0..parts).map(|_| AtomicI64::new(0)).collect() }
     }
 
-    /// Room without a limit. For tests.
+    /// No limit. For tests.
     pub fn unlimited() -> Self {
         Room::new(Arc::new(Unlimited), usize::MAX, 0)
     }
 
-    /// Bytes that entries are counted as now.
+    /// Bytes in use.
     pub fn held(&self) -> i64 {
         self.held.load(Ordering::Relaxed)
     }
 
-    /// The most bytes that entries may be counted as.
+    /// The limit in bytes.
     pub fn most(&self) -> usize {
         self.most
     }
 
-    /// Of a part so many entries more.
+    /// Adds to the entry counter of a part.
     pub(crate) fn count(&self, part: u16, more: i64) {
         if let Some(entries) = self.parts.get(usize::from(part)) {
             entries.fetch_add(more, Ordering::Relaxed);
         }
     }
 
-    /// Whether entries take more than they may.
+    /// Whether the limit is exceeded.
     pub(crate) fn is_over(&self) -> bool {
         usize::try_from(self.held()).is_ok_and(|held| held > self.most)
     }
 
-    /// The part with the most entries, and how many those are.
+    /// The part with the most entries, and their number.
     pub(crate) fn largest(&self) -> (u16, i64) {
         let count = |entries: &AtomicI64| entries.load(Ordering::Relaxed);
         let most = (0u16..).zip(self.parts.iter().map(count)).max_by_key(|(_, entries)| *entries);
@@ -64,7 +64,7 @@ impl Room {
     }
 }
 
-/// What one operator has of it on one worker.
+/// The reservation of one operator on one worker.
 pub struct Share {
     room: Arc<Room>,
     standing: Account,
@@ -99,13 +99,13 @@ impl Share {
         &self.room
     }
 
-    /// Entries take so many bytes now.
+    /// Sets the bytes of its state.
     pub(crate) fn stand(&mut self, bytes: usize) {
         self.room.held.fetch_add(bytes as i64 - self.standing.bytes as i64, Ordering::Relaxed);
         self.standing.set(bytes, |bytes| self.room.reserve.stand(bytes));
     }
 
-    /// What waits for the end of its epoch takes so many bytes now.
+    /// Sets the bytes of data that waits for the end of its epoch.
     pub(crate) fn work(&mut self, bytes: usize) {
         self.working.set(bytes, |bytes| self.room.reserve.reserve(bytes));
     }
