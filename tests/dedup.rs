@@ -158,7 +158,7 @@ fn many_keys_lie_beside_the_log_and_are_missed_when_they_are_gone() {
     let said = folder.fails("run pipeline.toml --until-end", 1);
     assert!(
         said.contains("-dedup-0.arrow.zst is missing")
-            && said.contains("take [dedup] out of the pipeline file, start once"),
+            && said.contains("remove [dedup] from the pipeline file, start once"),
         "{said}"
     );
     folder.change("pipeline.toml", DEDUP, "[[average]]");

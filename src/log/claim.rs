@@ -32,7 +32,7 @@ pub struct Claimant {
     pub definition: Definition,
     /// Its sinks with their paths; empty where the log lies.
     pub sinks: BTreeMap<Place, String>,
-    /// Its operators that have state, by name, with their parts.
+    /// Definitions of its stateful operators.
     pub operators: BTreeMap<String, Defined>,
     /// What would otherwise stop the start.
     pub accept: BTreeSet<Accept>,
@@ -140,15 +140,15 @@ impl Claimant {
         Ok(notes)
     }
 
-    /// What an operator knows, and nothing but the log can tell, is there.
+    /// Refuses a log that lost state which cannot be computed again.
     fn check_entries(&self, store: &dyn Store, state: &State) -> Result<(), Fatal> {
         let gone = |name: &&String| self.operators.get(*name).is_some_and(|parts| !parts.is_empty());
         match state.incomplete.iter().find(gone) {
             None => Ok(()),
             Some(operator) => Err(Fatal::Log(format!(
-                "the log of {} lacks a part of what [{operator}] knows: objects that a commit names are gone (the lines before \
-                 this one name them). Put them back from a backup or an older version; or take [{operator}] out of the \
-                 pipeline file, start once, and put it in again: it then begins anew, and knows nothing of older records",
+                "the log of {} is incomplete: objects with the state of [{operator}] are missing (the warnings above name them). \
+                 Restore them from a backup or an older version. Or remove [{operator}] from the pipeline file, start once, \
+                 and add it again: it then starts empty",
                 store.name()
             ))),
         }

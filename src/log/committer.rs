@@ -1,7 +1,7 @@
 //! The task beside the commit operator: drafts become commits, commits become visible files.
 //!
 //! ```text
-//! draft ─► (lists beside it) ─► append ─► publish, several at once ─► sealed, followers told
+//! draft ─► (lists and state beside it) ─► append ─► publish, several at once ─► sealed, followers notified
 //!                                 │                                     └► how far all is published, told in the next commit
 //!                                 └► the hint; now and then a snapshot
 //! ```
@@ -33,7 +33,7 @@ const UNPUBLISHED: usize = 4;
 /// How long to sit with nothing to commit before looking whether we are fenced out.
 const IDLE_LOOK: Duration = Duration::from_secs(20);
 
-/// PublishedCommit of every commit made.
+/// Called with every commit made.
 pub type OnCommit = Arc<dyn Fn(&Commit) + Send + Sync>;
 
 /// When objects beside the commits are worth it. Tests want to see them sooner.
@@ -89,8 +89,8 @@ struct Committer {
     tasks: JoinSet<Came>,
 }
 
-/// Runs until the operator is gone. `state` is the claimed log, everything before it published; its positions and the entries of
-/// operators are not needed.
+/// Runs until the operator is gone. `state` is the claimed log, everything before it published. Its positions and entries are not
+/// needed.
 pub async fn run(around: Committing, state: State, mut end: TokioEnd<CommitRequest, Sealed>) {
     let log = state.head();
     let trouble = around.trouble.clone();

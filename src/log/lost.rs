@@ -270,7 +270,7 @@ fn gone_from_discovery(split: &Split) -> SplitInfo {
 /// Lays the rows of one lost file down again.
 struct Laying {
     place: Place,
-    /// What was left out then.
+    /// Records that the commit filtered.
     filtered_ranges: FilteredRanges,
     through: Through,
     encoder: Encoder,
@@ -361,7 +361,7 @@ fn within(batch: &Batch, spans: &[Span]) -> Result<Batch, Fatal> {
 /// Takes a split's records until those of the epoch are all there.
 struct Replay<'a> {
     spans: &'a [Span],
-    /// How many records the epoch has of the split. The last ones may be in no file: some are left out.
+    /// Number of records of the split in the epoch. The last ones may be in no file, if they were filtered.
     wanted: u64,
     laying: &'a mut Laying,
     records: u64,

@@ -24,12 +24,12 @@ use crate::retry::{Pause, patiently};
 
 /// Commits read side by side.
 const AHEAD: usize = 64;
-/// Objects of state read side by side.
+/// Commits whose state is fetched concurrently.
 const STATES_AHEAD: usize = 8;
 /// Looks at a log that changes while it is looked at.
 const LOOKS: usize = 3;
 
-/// Whether the entries of operators with state are read: they may be many, and few ask for them.
+/// Whether to load the entries of stateful operators. They can be large, and few callers need them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum StateEntries {
     Load,
@@ -211,7 +211,7 @@ pub async fn state(store: &dyn Store, last: u64) -> Result<State, Fatal> {
     state_with(store, last, StateEntries::Load).await
 }
 
-/// The same without the entries of operators.
+/// The same without the entries of stateful operators.
 pub async fn head(store: &dyn Store, last: u64) -> Result<State, Fatal> {
     state_with(store, last, StateEntries::Skip).await
 }
@@ -253,8 +253,8 @@ async fn without_snapshot(
     Ok(state)
 }
 
-/// Takes the commits up to `last` into a state. An operator of which entries are gone is `incomplete` then; one that counts back
-/// is forgotten instead, so that it is counted again.
+/// Merges the commits up to `last` into a state. An operator with missing objects becomes `incomplete`, or is removed if its state
+/// can be computed again.
 pub async fn take_in(store: &dyn Store, state: &mut State, last: u64, entries: StateEntries) -> Result<(), Fatal> {
     if state.commit >= last {
         return Ok(());
@@ -277,7 +277,7 @@ pub async fn take_in(store: &dyn Store, state: &mut State, last: u64, entries: S
     if entries == StateEntries::Load {
         for operator in KINDS.iter().filter(|kind| kind.counts_back) {
             if state.incomplete.remove(operator.name) {
-                tracing::warn!("what the log says of {} is not whole: it is counted again", operator.name);
+                tracing::warn!("the state of {} is incomplete and will be computed again", operator.name);
                 state.operators.forget(operator.name);
             }
         }

@@ -25,7 +25,7 @@ use crate::state::Operators;
 
 /// The format that this build writes, and the newest that it reads.
 pub const FORMAT: u32 = 3;
-/// The first format that has a place for the state of any operator.
+/// The first format with `state`.
 const WITH_OPERATORS: u32 = 3;
 
 /// One entry of the commit log.
@@ -98,11 +98,10 @@ pub struct Commit {
     /// What became of records that were neither laid down nor rejected, as far as there were any.
     #[serde(default, skip_serializing_if = "Counts::is_empty")]
     pub counts: Counts,
-    /// Records that an operator with state left out, by split: from one record to another none was laid down. Who writes a lost
-    /// file again has no state to ask.
+    /// Records that a stateful operator filtered. A replay uses them, since it has no state to decide with.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub filtered_ranges: FilteredRanges,
-    /// What changed of the state of operators.
+    /// Changes of the state of operators.
     #[serde(default, skip_serializing_if = "Operators::is_empty")]
     pub state: Operators,
 }
@@ -164,7 +163,7 @@ pub struct Lost {
     pub rows: u64,
 }
 
-/// Stretches of records by split, each from its first to its last record.
+/// Ranges of positions by split, both ends included.
 pub type FilteredRanges = BTreeMap<Split, Vec<(Position, Position)>>;
 
 /// How far a split is read.
@@ -261,7 +260,7 @@ impl Commit {
         Ok(commit)
     }
 
-    /// Takes in what the bytes of the commit, or those of its body, say of state in an older format.
+    /// Adds state from the JSON of this commit or its body, if the format is older.
     pub fn add_from_before(&mut self, json: &[u8]) {
         if self.format < WITH_OPERATORS {
             self.state.add_changes(Operators::from_before(json));

@@ -49,7 +49,7 @@ pub struct State {
     /// The state of operators.
     #[serde(default)]
     pub operators: Operators,
-    /// Operators whose entries are not complete: some lie in objects that were not read.
+    /// Operators with entries in objects that were not loaded.
     #[serde(skip)]
     pub incomplete: BTreeSet<String>,
 }
@@ -125,7 +125,7 @@ pub struct Claim {
     pub definition: Option<serde_json::Value>,
     /// Its sinks, as [`Commit::sinks`] says it.
     pub sinks: BTreeMap<Place, String>,
-    /// Its operators that have state, by name, with their parts.
+    /// Definitions of its stateful operators.
     pub operators: BTreeMap<String, Defined>,
     /// What `latest` stands for in parts of the source that are new to the log.
     pub pins: BTreeMap<String, String>,
