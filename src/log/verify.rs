@@ -237,7 +237,11 @@ impl<P: FnMut(&str)> Verifying<'_, P> {
             return Ok(());
         }
         let problem = match snapshot::read(store, &snapshot, StateEntries::Load).await {
-            Err(Fatal::Log(problem)) => Some(problem),
+            // A running pipeline deletes a snapshot once it has made newer ones.
+            Err(Fatal::Log(problem)) => {
+                let newest = read::covered(store, read::end(store).await?).await?;
+                (newest <= snapshot.commit).then_some(problem)
+            }
             Err(fatal) => return Err(fatal),
             Ok(mut state) => {
                 read::take_in(store, &mut state, commits.commit, StateEntries::Load).await?;
