@@ -11,7 +11,7 @@
 //! and all its open files leave some of its own, so that it goes on reading while those who borrowed are slow. So do
 //! open files and the state of operators, which may take a little less than half: the rest is always for reading.
 
-use crate::config::{Config, Exchange, Source};
+use crate::config::{Config, Exchange};
 
 /// The part of all memory that is for guests.
 const GUESTS: usize = 4;
@@ -39,10 +39,7 @@ impl Memory {
     /// The memory of each of `processes` processes that run this pipeline.
     pub fn of(config: &Config, processes: usize) -> Self {
         let all = usize::try_from(config.limits.memory).unwrap_or(usize::MAX);
-        let ahead = match config.source {
-            Source::Kafka(_) => all / AHEAD,
-            Source::Kinesis(_) | Source::Files(_) | Source::Generate(_) => 0,
-        };
+        let ahead = if config.source.fetches_ahead() { all / AHEAD } else { 0 };
         match config.balance.exchange {
             Exchange::Batches if processes > 1 => {
                 let guests = all / GUESTS;

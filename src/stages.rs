@@ -215,7 +215,7 @@ impl Through {
     /// The same for records as a person writes them: what has no text form of its own is JSON, and no id comes before it.
     pub fn by_hand(stages: &Stages) -> Result<Self, ConfigErrors> {
         let options = stages.decode_options();
-        let format = if stages.config.decode.format.needs_schema() { Format::Json } else { options.format };
+        let format = if stages.config.decode.format.needs_schema() { Format::default() } else { options.format };
         let decoder = Decoder::new(DecodeOptions { format, written: Written::Plainly, ..options });
         Self::behind(decoder.map_err(|error| stages.wrong_decoder(&error))?, stages)
     }

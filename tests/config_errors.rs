@@ -6,7 +6,8 @@
 
 #![allow(clippy::expect_used, clippy::panic, reason = "a test says what is wrong by panicking")]
 
-use millstream::config::{Bucket, Choice, Compression, Config, Source};
+use millstream::config::{Bucket, Choice, Compression, Config};
+use millstream::connector::generate;
 use millstream_operators::Kind;
 use proptest::prelude::*;
 
@@ -771,7 +772,7 @@ fn columns_keep_the_order_of_the_file_and_a_struct_is_required_where_a_field_is(
 #[test]
 fn variables_stand_for_values_of_every_type() {
     let config = parse(WHOLE);
-    let Source::Generate(made_up) = &config.source else { panic!("the source is generated") };
+    let made_up: &generate::Config = config.source.of_type().expect("the source is generated");
     assert_eq!((made_up.rate, made_up.count, made_up.seed), (Some(2.5), Some(7), 16));
     assert_eq!(config.enrich[0].sql.as_str(), "word_count(zeta) + 0");
     assert_eq!(config.enrich[2].sql.as_str(), "'${x} hunter2'");
@@ -905,7 +906,7 @@ fn formats_and_where_their_schemas_are() {
         (
             true,
             "format = \"text\"\nregistry = \"http://r\"",
-            "7: [decode] registry: means something for format = \"avro\", \"protobuf\" and \"json\" only; take it out",
+            "7: [decode] registry: means something for format = \"json\", \"avro\" and \"protobuf\" only; take it out",
         ),
         (
             true,

@@ -54,6 +54,20 @@ fn the_picture_is_the_one_of_the_table() {
     assert_eq!(fs::read_to_string(&around).unwrap(), with);
 }
 
+/// The source in the guide is the one that the conformance suite runs.
+#[test]
+fn the_guide_shows_the_source_that_is_tested() {
+    let (path, code) = (root().join("docs/adding-a-connector.md"), root().join("tests/source_conformance/inline.rs"));
+    let (text, code) = (fs::read_to_string(&path).unwrap(), fs::read_to_string(&code).unwrap());
+    let (before, rest) = text.split_once("```rust\n").unwrap();
+    let (_, after) = rest.split_once("```\n").unwrap();
+    let now = format!("{before}```rust\n{code}```\n{after}");
+    if std::env::var_os("MILLSTREAM_WRITE_DOCS").is_some() {
+        fs::write(&path, &now).unwrap();
+    }
+    assert_eq!(fs::read_to_string(&path).unwrap(), now);
+}
+
 #[test]
 fn links_lead_somewhere() {
     let mut documents = vec![root().join("README.md")];

@@ -16,8 +16,12 @@ mod changes;
 mod files;
 #[path = "source_conformance/generate.rs"]
 mod generate;
+#[path = "source_conformance/guide.rs"]
+mod guide;
 #[path = "source_conformance/hostile.rs"]
 mod hostile;
+#[path = "source_conformance/inline.rs"]
+mod inline;
 #[path = "source_conformance/kafka.rs"]
 mod kafka;
 #[path = "source_conformance/kinesis.rs"]

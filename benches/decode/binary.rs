@@ -79,7 +79,10 @@ pub(crate) fn forms(batches: &[(Bytes, Vec<(u32, u32)>)]) -> [Form; 2] {
     };
     let one = load("article.avsc", AVRO, &file::avro);
     let other = load("article.proto", PROTO, &|path| file::protobuf(path, "Article"));
-    [("avro", Format::Avro, one, avro), ("protobuf", Format::Protobuf, other, protobuf)]
+    [
+        ("avro", Format::named("avro").unwrap(), one, avro),
+        ("protobuf", Format::named("protobuf").unwrap(), other, protobuf),
+    ]
 }
 
 fn article(json: &[u8]) -> Article {

@@ -10,7 +10,8 @@ use std::time::Duration;
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 use clap::{ArgAction, Args, Parser, Subcommand};
 
-use crate::config::{Material, Packing, Words, parse_duration};
+use crate::config::{Packing, Words, parse_duration};
+use crate::connector::generate::Kind;
 use crate::log::claim::Accept;
 use crate::log::owner::TakeOver;
 use crate::log::repair::Choice;
@@ -215,8 +216,8 @@ pub enum Populate {
 #[derive(Args, Clone, Debug)]
 pub struct MadeUp {
     /// What the records are
-    #[arg(long, default_value = Material::Articles.word(), value_parser = words::<Material>(|_| true))]
-    pub kind: Material,
+    #[arg(long, default_value = Kind::Articles.word(), value_parser = words::<Kind>(|_| true))]
+    pub kind: Kind,
     /// Records in all
     #[arg(long, value_name = "N", default_value = "10000")]
     pub count: u64,
@@ -260,8 +261,8 @@ pub struct PopulateKafka {
     #[arg(long, value_name = "K", default_value = "1", value_parser = clap::value_parser!(i32).range(1..))]
     pub partitions: i32,
     /// What the records are; their key is the user of an event, the id of an article
-    #[arg(long, default_value = Material::Events.word(), value_parser = words::<Material>(|_| true))]
-    pub kind: Material,
+    #[arg(long, default_value = Kind::Events.word(), value_parser = words::<Kind>(|_| true))]
+    pub kind: Kind,
     /// Records in all
     #[arg(long, value_name = "N", default_value = "1000")]
     pub count: u64,
@@ -308,8 +309,8 @@ pub struct PopulateKinesis {
     #[arg(long, conflicts_with = "bucket")]
     pub no_bucket: bool,
     /// What the records are
-    #[arg(long, default_value = Material::Articles.word(), value_parser = words::<Material>(|_| true))]
-    pub kind: Material,
+    #[arg(long, default_value = Kind::Articles.word(), value_parser = words::<Kind>(|_| true))]
+    pub kind: Kind,
     /// Records in all
     #[arg(long, value_name = "N", default_value = "1000")]
     pub count: u64,

@@ -3,8 +3,7 @@
 
 use std::io::Write;
 
-use crate::config::{Material, Packing};
-use crate::connector::generate::Kind;
+use crate::config::Packing;
 
 use super::populate::{self, Populate, Written};
 use super::signals::Signals;
@@ -15,10 +14,7 @@ pub(super) fn populate(asked: &PopulateFiles, signals: Signals, out: &mut impl W
     let made_up = &asked.made_up;
     let populate = Populate {
         folder: asked.out.clone(),
-        kind: match made_up.kind {
-            Material::Articles => Kind::Articles,
-            Material::Events => Kind::Events,
-        },
+        kind: made_up.kind,
         seed: made_up.seed,
         files: made_up.splits.into(),
         count: made_up.count,

@@ -10,8 +10,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use crate::config::{Material, Text};
-use crate::connector::generate::Kind;
+use crate::config::Text;
 use crate::connector::generate::pace::Pace;
 use crate::connector::generate::record::Records;
 use crate::connector::kafka::write::{Target, WriteError, Writer, Written};
@@ -69,10 +68,7 @@ fn properties(options: &[(String, String)]) -> Result<BTreeMap<String, String>, 
 
 impl Populating {
     fn new(asked: &PopulateKafka, target: Target) -> Result<Self, WriteError> {
-        let kind = match asked.kind {
-            Material::Articles => Kind::Articles,
-            Material::Events => Kind::Events,
-        };
+        let kind = asked.kind;
         Ok(Populating {
             writer: Writer::new(target)?,
             records: Records::new(kind, asked.seed, asked.broken),

@@ -9,7 +9,6 @@ use std::time::Duration;
 use tokio::time::{Instant, sleep};
 use tokio_util::sync::CancellationToken;
 
-use crate::config::Material;
 use crate::connector::aws::Access;
 use crate::connector::generate::Kind;
 use crate::connector::generate::pace::Pace;
@@ -87,10 +86,7 @@ impl Populating {
         if writer.create(asked.shards).await? {
             tracing::info!(stream = asked.stream, shards = asked.shards, "made the stream");
         }
-        let kind = match asked.kind {
-            Material::Articles => Kind::Articles,
-            Material::Events => Kind::Events,
-        };
+        let kind = asked.kind;
         Ok(Populating {
             writer,
             records: Records::new(kind, asked.seed, asked.broken),

@@ -8,7 +8,7 @@ use millstream_operators::protocol::assign::Bounds;
 use tokio_util::sync::CancellationToken;
 
 use crate::clock::Clock;
-use crate::config::{Config, Exchange, Hook, Sink, Source};
+use crate::config::{Config, Exchange, Hook, Sink};
 use crate::log::owner::TakeOver;
 use crate::run::{self, Options};
 use crate::stages::{Stages, steps};
@@ -137,7 +137,7 @@ fn boxes(stages: &Stages) -> Vec<Stage> {
         Exchange::Batches => ", of batches from all workers",
     };
     let mut boxes = vec![
-        stage("ingest", source(&config.source), &[]),
+        stage("ingest", config.source.shown(), &[]),
         stage("decode", format!("{} columns{spread}", config.schema.columns.len()), &["ingest"]),
     ];
     let (mut last, mut refusing) = ("decode", vec!["decode"]);
@@ -184,19 +184,4 @@ fn routed(config: &Config) -> String {
         Some(filter) => format!("{} takes rows with {}", sink.told(), filter.sql.written()),
     };
     config.sinks.iter().map(takes).collect::<Vec<_>>().join("; ")
-}
-
-fn source(source: &Source) -> String {
-    match source {
-        Source::Kinesis(kinesis) => {
-            let streams: Vec<&str> = kinesis.streams.iter().map(|stream| stream.written()).collect();
-            format!("shards of {}", streams.join(", "))
-        }
-        Source::Kafka(kafka) => {
-            let topics: Vec<&str> = kafka.topics.iter().map(|topic| topic.written()).collect();
-            format!("partitions of {}", topics.join(", "))
-        }
-        Source::Files(files) => format!("files of {}", files.location.path.written()),
-        Source::Generate(generate) => format!("generated, {} splits", generate.splits),
-    }
 }

@@ -15,6 +15,7 @@ use parquet::arrow::ArrowWriter;
 
 use crate::clock::Clock;
 use crate::config::Sink;
+use crate::connector::kind::Carries;
 use crate::connector::{Outlet, registry};
 use crate::exit::{Exit, Fatal};
 use crate::stages::{Stages, Through};
@@ -48,7 +49,8 @@ fn sink_of<'a>(stages: &'a Stages, asked: &Sample) -> Result<&'a Sink, Failure> 
 
 async fn take(stages: &Stages, taking: &mut Taking) -> Result<(), Fatal> {
     // A stream may hold less than is wanted; more of it than there is now is not waited for.
-    let bounds = if stages.config().source.is_stream() { Bounds::UntilEnd } else { Bounds::Unbounded };
+    let bounds =
+        if stages.config().source.carries() == Carries::Messages { Bounds::UntilEnd } else { Bounds::Unbounded };
     let source = registry::source(stages.config(), stages.origin(), bounds, &Clock::system()).await?;
     for split in source.discover().await?.splits {
         if taking.wanted == 0 {

@@ -2,13 +2,17 @@
 
 mod written;
 
+pub use millstream_operators::decode::Format;
 pub use written::{Registry, Written};
 
+use millstream_operators::decode::FORMATS;
+
 use super::key::{Key, Spec};
-use super::scalar::{Fault, Scalar, Words};
+use super::scalar::{Fault, Scalar, Words, no_such_word};
 use super::section::Section;
 use super::source::Source;
 use super::text::Text;
+use crate::connector::kind::Carries;
 
 const FORMAT: Key =
     Key::with_default("format", "json, csv, text (a payload is one value), avro, protobuf or parquet", "json");
@@ -44,34 +48,11 @@ pub(super) const SPEC: Spec = Spec {
     ],
 };
 
-/// How records are written.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Format {
-    #[default]
-    Json,
-    Csv,
-    /// A payload is one value.
-    Text,
-    Avro,
-    Protobuf,
-    Parquet,
-}
+impl Scalar for Format {
+    const WANTED: &'static str = "a format";
 
-impl Words for Format {
-    const WORDS: &'static [(&'static str, Self)] = &[
-        ("json", Format::Json),
-        ("csv", Format::Csv),
-        ("text", Format::Text),
-        ("avro", Format::Avro),
-        ("protobuf", Format::Protobuf),
-        ("parquet", Format::Parquet),
-    ];
-}
-
-impl Format {
-    /// Whether its records cannot be read without the schema that they were written with.
-    pub fn needs_schema(self) -> bool {
-        matches!(self, Format::Avro | Format::Protobuf)
+    fn read(text: &str) -> Result<Self, Fault> {
+        Format::named(text).ok_or_else(|| Fault::Said(no_such_word(text, FORMATS.iter().map(|format| format.word))))
     }
 }
 
@@ -139,11 +120,6 @@ pub(super) fn read(section: Section<'_>, source: &Source) -> Decode {
         },
         written: written::read(&section, format),
     };
-    if format.is_some_and(|format| format != Format::Csv) {
-        for key in [HEADER, DELIMITER, NULL].iter().filter(|key| section.has(key)) {
-            section.reader.report(section.at_key(key).error("means something for format = \"csv\" only; take it out"));
-        }
-    }
     if format.is_some() && source.is_said() {
         check(&section, &decode, source);
     }
@@ -153,25 +129,34 @@ pub(super) fn read(section: Section<'_>, source: &Source) -> Decode {
 
 /// What has to go with messages, and what with files.
 fn check(section: &Section<'_>, decode: &Decode, source: &Source) {
-    let stream = source.is_stream();
-    let report = |key: &Key, problem: &str| section.reader.report(section.at_key(key).error(problem));
     let registry = matches!(decode.written, Written::ById(_));
-    match decode.format {
-        Format::Csv if stream && decode.csv.header => {
-            report(
-                &HEADER,
-                "no header line comes with a message; write header = false, and fields in the order of [schema]",
-            );
+    let (format, carries) = (decode.format, source.carries());
+    match (carries, format.in_messages, format.in_files) {
+        (Carries::Messages, Err(why), _) | (Carries::Files, _, Err(why)) => section.report(&FORMAT, why),
+        (Carries::Messages, Ok(()), _) if format.has(HEADER.name) && decode.csv.header => section.report(
+            &HEADER,
+            "no header line comes with a message; write header = false, and fields in the order of [schema]",
+        ),
+        (Carries::Files | Carries::Json, _, _) if registry => {
+            section.report(&written::REGISTRY, "is for the messages of a stream; take it out")
         }
-        Format::Parquet if stream => report(&FORMAT, "a message is no Parquet file; parquet is for type = \"files\""),
-        // What a source makes itself is said where sources are checked.
-        Format::Avro | Format::Protobuf if matches!(source, Source::Files(_)) => {
-            report(&FORMAT, "comes as the messages of a stream; nothing says where its records end in a file");
-        }
-        _ if registry && !stream => report(&written::REGISTRY, "is for the messages of a stream; take it out"),
         _ => {}
     }
     if registry && matches!(decode.compression, Packing::Gzip | Packing::Zstd) {
-        report(&COMPRESSION, "the id of a schema is never packed with its record; write none, or leave it out");
+        section.report(&COMPRESSION, "the id of a schema is never packed with its record; write none, or leave it out");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    //! Would catch a format that the reference does not tell of, and a key of a format that is in no table.
+    use super::*;
+
+    #[test]
+    fn the_reference_tells_of_every_format() {
+        for format in FORMATS {
+            assert!(FORMAT.what.contains(format.word), "{}", format.word);
+            assert!(format.keys.iter().all(|key| SPEC.keys.iter().any(|known| known.name == *key)), "{}", format.word);
+        }
     }
 }

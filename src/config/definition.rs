@@ -30,8 +30,12 @@ use serde_json::Value;
 use xxhash_rust::xxh3::xxh3_128;
 
 use super::{Config, Sink};
-use said::Said;
+pub use changes::{Fact, came_and_went, joined};
+pub use read::{Besides, normal_path};
+pub use said::Said;
 pub use source::SourceChange;
+use source::SourceForm;
+pub use under::Past;
 
 /// What decides which rows come out of a pipeline.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -52,45 +56,6 @@ pub struct Definition {
     sink: SinkForm,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     more_sinks: Vec<SinkForm>,
-}
-
-/// What is read, and not over which connection or as whom.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(tag = "type", rename_all = "snake_case")]
-enum SourceForm {
-    /// By name.
-    Kinesis { streams: Vec<StreamForm>, start: String },
-    Kafka {
-        /// By name, or a single pattern.
-        topics: Vec<Said>,
-        start: String,
-        #[serde(default, skip_serializing_if = "Vec::is_empty")]
-        headers: Vec<Said>,
-        tombstones: String,
-        /// Whether records of transactions that were not committed are read, where the file says it.
-        #[serde(default, skip_serializing_if = "Option::is_none")]
-        isolation: Option<String>,
-    },
-    /// A path from the root, or `s3://…`; with its pattern, if it has one.
-    Files { path: Said },
-    Generate {
-        kind: String,
-        seed: u64,
-        splits: u32,
-        /// As text, which reads back as the very same number.
-        broken: String,
-    },
-}
-
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-struct StreamForm {
-    name: Said,
-    /// Where the file says it.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    region: Option<Said>,
-    /// Where the stream is given by its ARN.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    account: Option<String>,
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -260,7 +225,7 @@ impl Config {
     pub fn sink_paths(&self) -> BTreeMap<Place, String> {
         let path = |(index, sink): (usize, &Sink)| match index == 0 && self.log.is_none() {
             true => String::new(),
-            false => read::normal(sink.location.path.as_str(), &absolute),
+            false => read::normal_path(sink.location.path.as_str(), &absolute),
         };
         self.sinks.iter().enumerate().map(|(index, sink)| (sink.place.clone(), path((index, sink)))).collect()
     }
@@ -276,7 +241,8 @@ impl Config {
     }
 }
 
-fn absolute(path: &Path) -> PathBuf {
+/// A path from the root.
+pub fn absolute(path: &Path) -> PathBuf {
     std::path::absolute(path).unwrap_or_else(|_| path.to_owned())
 }
 

@@ -26,17 +26,17 @@ pub enum Absent {
 
 impl Key {
     /// A key that has to be there.
-    pub(super) const fn required(name: &'static str, what: &'static str, example: &'static str) -> Self {
+    pub const fn required(name: &'static str, what: &'static str, example: &'static str) -> Self {
         Key { name, what, absent: Absent::Refused { example } }
     }
 
     /// A key that may be left out.
-    pub(super) const fn optional(name: &'static str, what: &'static str, example: &'static str) -> Self {
+    pub const fn optional(name: &'static str, what: &'static str, example: &'static str) -> Self {
         Key { name, what, absent: Absent::Nothing { example } }
     }
 
     /// A key that has a value also where it is left out.
-    pub(super) const fn with_default(name: &'static str, what: &'static str, default: &'static str) -> Self {
+    pub const fn with_default(name: &'static str, what: &'static str, default: &'static str) -> Self {
         Key { name, what, absent: Absent::Means(default) }
     }
 

@@ -5,12 +5,12 @@ use super::scalar::Endpoint;
 use super::section::Section;
 use super::text::Text;
 
-pub(super) const ENDPOINT: Key =
+pub(crate) const ENDPOINT: Key =
     Key::optional("endpoint", "address of an S3 service that is not Amazon's", "http://127.0.0.1:9000");
-pub(super) const REGION: Key =
+pub(crate) const REGION: Key =
     Key::optional("region", "region of the bucket, where the environment does not say", "eu-central-1");
-pub(super) const PROFILE: Key = Key::optional("profile", "profile in the AWS credential files", "training");
-pub(super) const PATH_STYLE: Key = Key::optional(
+pub(crate) const PROFILE: Key = Key::optional("profile", "profile in the AWS credential files", "training");
+pub(crate) const PATH_STYLE: Key = Key::optional(
     "path_style",
     "put the bucket in the path of a request, not in its host; by default where there is an endpoint",
     "true",
@@ -29,7 +29,7 @@ pub struct Location {
 }
 
 impl Location {
-    pub(super) fn read(section: &Section<'_>, path: &Key) -> Self {
+    pub fn read(section: &Section<'_>, path: &Key) -> Self {
         let said: Option<Text> = section.optional(path);
         let location = Location {
             path: said.clone().unwrap_or_default(),
@@ -47,6 +47,12 @@ impl Location {
     /// The same service, another path.
     pub fn with_path(&self, path: Text) -> Self {
         Location { path, ..self.clone() }
+    }
+
+    /// How the path is reached, but for as whom.
+    pub fn reached(&self) -> (Option<&str>, Option<&str>, Option<bool>) {
+        let Location { path: _, endpoint, region, profile: _, path_style } = self;
+        (endpoint.as_ref().map(Text::as_str), region.as_ref().map(Text::as_str), *path_style)
     }
 
     /// The bucket and the prefix in it, without slashes at its ends; `None` for a local folder.

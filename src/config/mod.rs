@@ -23,7 +23,7 @@ mod expressions;
 mod host;
 mod key;
 mod limits;
-mod location;
+pub(crate) mod location;
 mod log;
 mod notify;
 mod observe;
@@ -47,7 +47,9 @@ pub use cases::{Case, Refused};
 pub use cluster::{Auth, Cluster};
 pub use decode::{Csv, Decode, Format, Packing, Registry, Written};
 pub use dedup::Dedup;
-pub use definition::{Definition, DefinitionId, SourceChange};
+pub use definition::{
+    Besides, Definition, DefinitionId, Fact, Past, Said, SourceChange, absolute, came_and_went, joined, normal_path,
+};
 pub use epoch::Epoch;
 pub use error::{ConfigError, ConfigErrors, Located};
 pub use expressions::Expression;
@@ -58,15 +60,17 @@ pub use location::Location;
 use millstream_operators::{Column, Schema};
 pub use notify::{Hook, Notify};
 pub use observe::Observe;
-pub(crate) use scalar::Words;
+pub use scalar::{AtLeastOne, Endpoint, Fault, Moment, Rate, Scalar, Share, Words};
+pub use secret::is_secret as is_secret_name;
+pub use section::Section;
 pub use sink::{Choice, Compression, Sink};
-pub use source::{Files, Generate, Kafka, KafkaStart, Kinesis, Material, Source, Start, Tombstones};
+pub use source::{Source, TYPE as SOURCE_TYPE, read_source};
 pub use text::{Env, Text};
-pub use units::parse_duration;
+pub use units::{Size, Span, parse_duration};
 
+use crate::connector::kind::Carries;
 use columns::Columns;
 use reader::{Places, Reader};
-use section::Section;
 
 const NAME: Key = Key::required("name", "what the pipeline is called", "articles");
 
@@ -243,22 +247,17 @@ fn pipeline_name(top: &Section<'_>) -> Text {
 
 /// What has to go with the source.
 fn check_source(top: &Section<'_>, config: &Config) {
-    let at = |section: &str, key: &str| top.reader.place(&format!("{section}.{key}"));
-    match &config.source {
-        Source::Generate(_) if config.decode.format != Format::Json => {
-            if let Some(at) = at("decode", "format") {
-                top.reader.report(at.error("a source of type = \"generate\" makes JSON; write format = \"json\""));
-            }
+    let report = |path: &str, problem: &str| {
+        if let Some(at) = top.reader.place(path) {
+            top.reader.report(at.error(problem));
         }
-        Source::Files(files)
-            if config.sinks.iter().any(|sink| sink.location.holds(&files.location))
-                && !files.location.path.as_str().is_empty() =>
-        {
-            if let Some(at) = at("source", "path") {
-                top.reader
-                    .report(at.error("lies in the sink: the pipeline would read what it writes; keep them apart"));
-            }
-        }
-        _ => {}
+    };
+    if config.source.carries() == Carries::Json && config.decode.format != Format::default() {
+        let word = config.source.word();
+        report("decode.format", &format!("a source of type = {word:?} makes JSON; write format = \"json\""));
+    }
+    let location = config.source.location().filter(|location| !location.path.as_str().is_empty());
+    if location.is_some_and(|read| config.sinks.iter().any(|sink| sink.location.holds(read))) {
+        report("source.path", "lies in the sink: the pipeline would read what it writes; keep them apart");
     }
 }

@@ -20,7 +20,7 @@ use super::text::{Env, Text};
 pub(super) type Places = BTreeMap<String, Located>;
 
 /// A file being read.
-pub(super) struct Reader<'a> {
+pub(crate) struct Reader<'a> {
     file: Arc<str>,
     source: &'a str,
     env: Env<'a>,
@@ -55,7 +55,7 @@ impl<'a> Reader<'a> {
     }
 
     /// The place of a stretch of the source.
-    pub(super) fn locate(&self, span: Range<usize>) -> Located {
+    pub(crate) fn locate(&self, span: Range<usize>) -> Located {
         let mut end = span.start.min(self.source.len());
         while !self.source.is_char_boundary(end) {
             end -= 1;
@@ -67,7 +67,7 @@ impl<'a> Reader<'a> {
         Located { line: line as u32, column: column as u32, ..self.file() }
     }
 
-    pub(super) fn report(&self, problem: ConfigError) {
+    pub(crate) fn report(&self, problem: ConfigError) {
         self.problems.borrow_mut().push(problem);
     }
 
@@ -95,7 +95,7 @@ impl<'a> Reader<'a> {
     }
 
     /// A single value as text, variables put in; `None` for lists and tables, and where a variable was wrong.
-    pub(super) fn text(&self, value: &Spanned<DeValue<'_>>, at: &Located) -> Option<Text> {
+    pub(crate) fn text(&self, value: &Spanned<DeValue<'_>>, at: &Located) -> Option<Text> {
         match value.get_ref() {
             DeValue::String(written) => self.expand(written, at),
             DeValue::Integer(number) => Some(Text::from(decimal(number.as_str(), number.radix()).as_str())),

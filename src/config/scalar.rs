@@ -3,15 +3,17 @@
 //! Owns how text becomes a typed value. TOML's own numbers and booleans are taken as they are, and as strings too, because
 //! a variable can only stand in a string: `rate = "${RATE:-100}"`.
 
+use std::fmt;
 use std::net::SocketAddr;
 
+use chrono::{DateTime, SecondsFormat};
 use toml::de::DeValue;
 
 use super::text::Text;
 
 /// Why text is not a value of the wanted type.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Fault {
+pub enum Fault {
     /// It does not look like one: [`Scalar::WANTED`] says it all.
     Unlike,
     /// Something of its own, to be said after the quoted value.
@@ -21,7 +23,7 @@ pub(super) enum Fault {
 }
 
 /// A type that a single value of the file can have.
-pub(super) trait Scalar: Default {
+pub trait Scalar: Default {
     /// Goes after "is not".
     const WANTED: &'static str;
 
@@ -45,7 +47,7 @@ pub(super) trait Scalar: Default {
 }
 
 /// A type with a few values, each a word.
-pub(crate) trait Words: Copy + 'static {
+pub trait Words: Copy + 'static {
     const WORDS: &'static [(&'static str, Self)];
 
     /// The word for this value.
@@ -71,7 +73,7 @@ impl<T: Words + Default> Scalar for T {
 }
 
 /// Says which words there are, and which of them was probably meant.
-fn no_such_word(text: &str, words: impl Iterator<Item = &'static str> + Clone) -> String {
+pub(super) fn no_such_word(text: &str, words: impl Iterator<Item = &'static str> + Clone) -> String {
     let all = quoted(words.clone());
     match nearest(text, words) {
         Some(word) => format!("is none of {all}; did you mean {word:?}?"),
@@ -79,7 +81,7 @@ fn no_such_word(text: &str, words: impl Iterator<Item = &'static str> + Clone) -
     }
 }
 
-fn quoted(words: impl Iterator<Item = &'static str>) -> String {
+pub(super) fn quoted(words: impl Iterator<Item = &'static str>) -> String {
     words.map(|word| format!("{word:?}")).collect::<Vec<_>>().join(", ")
 }
 
@@ -129,7 +131,7 @@ impl Scalar for u64 {
 
 /// A whole number of at least one.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) struct AtLeastOne(pub(super) u32);
+pub struct AtLeastOne(pub u32);
 
 impl Scalar for AtLeastOne {
     const WANTED: &'static str = "a whole number of 1 or more";
@@ -145,7 +147,7 @@ impl Scalar for AtLeastOne {
 
 /// A number above zero.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
-pub(super) struct Rate(pub(super) f64);
+pub struct Rate(pub f64);
 
 impl Scalar for Rate {
     const WANTED: &'static str = "a number above 0";
@@ -162,7 +164,7 @@ impl Scalar for Rate {
 
 /// A part of a whole, from 0 to 1.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
-pub(super) struct Share(pub(super) f64);
+pub struct Share(pub f64);
 
 impl Scalar for Share {
     const WANTED: &'static str = "a share; write a number from 0 to 1";
@@ -173,6 +175,32 @@ impl Scalar for Share {
 
     fn read(text: &str) -> Result<Self, Fault> {
         text.parse().ok().filter(|share| (0.0..=1.0).contains(share)).map(Share).ok_or(Fault::Unlike)
+    }
+}
+
+/// A moment: microseconds since 1970, UTC.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Moment(pub i64);
+
+impl Scalar for Moment {
+    const WANTED: &'static str = "a time with its zone; write it as 2024-02-28T10:00:00Z";
+
+    fn takes(value: &DeValue<'_>) -> bool {
+        value.is_str() || matches!(value, DeValue::Datetime(_))
+    }
+
+    fn read(text: &str) -> Result<Self, Fault> {
+        let time = DateTime::parse_from_rfc3339(text).map_err(|_| Fault::Unlike)?;
+        Ok(Moment(time.timestamp_micros()))
+    }
+}
+
+impl fmt::Display for Moment {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match DateTime::from_timestamp_micros(self.0) {
+            Some(time) => f.write_str(&time.to_rfc3339_opts(SecondsFormat::AutoSi, true)),
+            None => write!(f, "{}", self.0),
+        }
     }
 }
 
@@ -193,7 +221,7 @@ impl Scalar for Listen {
 
 /// The address of a service.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(super) struct Endpoint(pub(super) Text);
+pub struct Endpoint(pub Text);
 
 impl Scalar for Endpoint {
     const WANTED: &'static str = "the address of a service; write it as http://127.0.0.1:9000 or https://host";

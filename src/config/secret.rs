@@ -14,7 +14,7 @@ const WORDS: [&str; 9] =
     ["password", "passwd", "passphrase", "secret", "token", "accesskey", "apikey", "privatekey", "credential"];
 
 /// Whether a key of this name can only hold a secret.
-pub(super) fn is_secret(key: &str) -> bool {
+pub fn is_secret(key: &str) -> bool {
     let plain: String = key.chars().filter(char::is_ascii_alphanumeric).collect::<String>().to_ascii_lowercase();
     WORDS.iter().any(|word| plain.contains(word))
 }

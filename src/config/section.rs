@@ -14,13 +14,13 @@ use super::secret;
 use super::text::Text;
 
 /// A section being read.
-pub(super) struct Section<'a> {
-    pub(super) reader: &'a Reader<'a>,
+pub struct Section<'a> {
+    pub(crate) reader: &'a Reader<'a>,
     spec: &'static Spec,
     /// `None` where the file does not have it.
     table: Option<&'a DeTable<'a>>,
     /// Where it begins.
-    pub(super) at: Located,
+    pub(crate) at: Located,
     /// Its path in [`super::Config::at`].
     path: String,
 }
@@ -85,7 +85,7 @@ impl<'a> Section<'a> {
     }
 
     /// Whether the file has the key.
-    pub(super) fn has(&self, key: &Key) -> bool {
+    pub fn has(&self, key: &Key) -> bool {
         self.entry(key.name).is_some()
     }
 
@@ -96,7 +96,7 @@ impl<'a> Section<'a> {
     }
 
     /// A value that has to be there, or has a default.
-    pub(super) fn get<T: Scalar>(&self, key: &Key) -> T {
+    pub fn get<T: Scalar>(&self, key: &Key) -> T {
         self.optional(key).unwrap_or_else(|| match key.absent {
             Absent::Means(default) => T::of(&Text::from(default)).unwrap_or_default(),
             Absent::Refused { .. } | Absent::Nothing { .. } => T::default(),
@@ -104,7 +104,7 @@ impl<'a> Section<'a> {
     }
 
     /// A value that may be absent, where its key may; one whose variable is empty is absent too.
-    pub(super) fn optional<T: Scalar>(&self, key: &Key) -> Option<T> {
+    pub fn optional<T: Scalar>(&self, key: &Key) -> Option<T> {
         let Some((at, value)) = self.value(key) else {
             self.check_absent(key);
             return None;
@@ -122,7 +122,7 @@ impl<'a> Section<'a> {
     }
 
     /// A list of values; empty where it is absent.
-    pub(super) fn list<T: Scalar>(&self, key: &Key) -> Vec<(Located, T)> {
+    pub fn list<T: Scalar>(&self, key: &Key) -> Vec<(Located, T)> {
         let Some((at, value)) = self.value(key) else { return Vec::new() };
         let Some(items) = value.get_ref().as_array() else {
             let written = self.reader.written(value);
@@ -137,7 +137,7 @@ impl<'a> Section<'a> {
     }
 
     /// The value of a key with its place.
-    pub(super) fn value(&self, key: &Key) -> Option<(Located, &'a Spanned<DeValue<'a>>)> {
+    pub(crate) fn value(&self, key: &Key) -> Option<(Located, &'a Spanned<DeValue<'a>>)> {
         debug_assert!(self.spec.keys.iter().any(|known| known.name == key.name), "{} is in no table", key.name);
         let (name, value) = self.entry(key.name)?;
         let at = self.place(name, key.name);
@@ -146,8 +146,13 @@ impl<'a> Section<'a> {
     }
 
     /// Where a key stands, or the section where it does not.
-    pub(super) fn at_key(&self, key: &Key) -> Located {
+    pub fn at_key(&self, key: &Key) -> Located {
         self.value(key).map_or_else(|| self.at.with_key(key.name), |(at, _)| at)
+    }
+
+    /// Complains of a key, where it stands.
+    pub fn report(&self, key: &Key, problem: impl Into<String>) {
+        self.reader.report(self.at_key(key).error(problem));
     }
 
     /// Whether the file says anything under this name, of whatever kind.

@@ -33,7 +33,7 @@ const DURATIONS: [(&str, u64); 9] = [
 
 /// A number of bytes, more than none.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) struct Size(pub(super) u64);
+pub struct Size(pub u64);
 
 impl Scalar for Size {
     const WANTED: &'static str = "a size of at least one byte; write it as 64MiB, 10MB or plain bytes";
@@ -49,7 +49,7 @@ impl Scalar for Size {
 
 /// A stretch of time, longer than none.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) struct Span(pub(super) Duration);
+pub struct Span(pub Duration);
 
 impl Scalar for Span {
     const WANTED: &'static str = "a duration; write it with its unit, as 500ms, 30s, 1h30m or 90 days";

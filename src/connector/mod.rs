@@ -9,6 +9,7 @@ pub mod aws;
 pub mod files;
 pub mod generate;
 pub mod kafka;
+pub mod kind;
 pub mod kinesis;
 pub mod local;
 pub mod memory;

@@ -241,7 +241,8 @@ async fn replay(time: &Time, spans: &[Span], laying: &mut Laying) -> Result<(), 
         let split = &ours[0].split;
         let Some(then) = time.commit.positions.get(split).filter(|then| then.records > 0) else { continue };
         let info = time.splits.splits.iter().find(|info| info.name == *split).cloned();
-        let info = info.unwrap_or_else(|| gone_from_discovery(split));
+        // One that is not listed any more may still be readable (a closed shard within its retention).
+        let info = info.unwrap_or_else(|| SplitInfo::named(split.clone()));
         let from = time.positions.get(split).cloned().or(info.from.clone());
         let (done, failed) = (false, None);
         let (wanted, records, digest) = (then.records, 0, RecordDigest::default());
@@ -253,18 +254,6 @@ async fn replay(time: &Time, spans: &[Span], laying: &mut Laying) -> Result<(), 
         replay.check(split, then)?;
     }
     Ok(())
-}
-
-/// A split that is not listed any more may still be readable (a closed shard within its retention).
-fn gone_from_discovery(split: &Split) -> SplitInfo {
-    SplitInfo {
-        name: split.clone(),
-        parents: Vec::new(),
-        revision: "".into(),
-        from: None,
-        until: None,
-        arrived_at: None,
-    }
 }
 
 /// Lays the rows of one lost file down again.

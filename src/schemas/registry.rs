@@ -9,6 +9,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use millstream_operators::Definition;
+use millstream_operators::decode::SchemaLanguage;
 use millstream_operators::written::Root;
 use tokio::time::Instant;
 
@@ -92,7 +93,10 @@ impl Registry {
         let Some(found) = self.client.by_id(id).await? else {
             return unusable(format!("the registry {} does not have it", self.client.name()));
         };
-        let wanted = if self.format == Format::Avro { "AVRO" } else { "PROTOBUF" };
+        let wanted = match self.format.schema {
+            Some(SchemaLanguage::Protobuf) => "PROTOBUF",
+            Some(SchemaLanguage::Avro) | None => "AVRO",
+        };
         if found.kind() != wanted {
             return unusable(format!("it is of the kind {}, and [decode] format wants {wanted}", found.kind()));
         }

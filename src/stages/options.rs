@@ -12,20 +12,14 @@ use millstream_operators::{Column, Reserve};
 use crate::config::{self, Choice, Config, ConfigError, Sink};
 
 pub(super) fn decode(config: &Config, origin: Vec<Column>) -> DecodeOptions {
-    let format = match config.decode.format {
-        config::Format::Csv => decode::Format::Csv,
-        config::Format::Text => decode::Format::Text,
-        config::Format::Avro => decode::Format::Avro,
-        config::Format::Protobuf => decode::Format::Protobuf,
-        config::Format::Json | config::Format::Parquet => decode::Format::Json,
-    };
     let written = match &config.decode.written {
         config::Written::Plainly => decode::Written::Plainly,
         config::Written::With(definition) => decode::Written::With(definition.clone()),
         config::Written::ById(_) => decode::Written::ById,
     };
     // What is binary itself may begin as anything packed does.
-    let guess = !config.decode.format.needs_schema() && matches!(written, decode::Written::Plainly);
+    let format = config.decode.format;
+    let guess = !format.needs_schema() && matches!(written, decode::Written::Plainly);
     let compression = match config.decode.compression {
         config::Packing::Auto if !guess => decode::Compression::None,
         config::Packing::None => decode::Compression::None,

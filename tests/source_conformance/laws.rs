@@ -3,6 +3,8 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
+use millstream::config::{Besides, Past, absolute};
+use millstream::connector::kind::{Configured, Kept, SourceKind};
 use millstream::connector::{End, Source, SplitInfo};
 use millstream_operators::Position;
 
@@ -30,6 +32,21 @@ pub(crate) async fn all(make: Make<'_>, wanted: Wanted<'_>, memory: usize) {
         from_records(make, split, &whole).await;
         stops(make, split, &whole).await;
     }
+}
+
+/// What the log keeps of a source says all that it must: the source comes back from it, and is the same.
+pub(crate) fn definition(kind: &dyn SourceKind, source: &dyn Configured) {
+    let form = |source: &dyn Configured| source.form(&mut Besides::new(&absolute));
+    let json = form(source);
+    assert_eq!(json["type"], kind.word());
+    assert_eq!(kind.normal(&json).unwrap(), json);
+    let mut past = Past::new("the definition of commit 7");
+    let again = kind.under(&json, &*kind.stand_in(), &mut past);
+    past.finish().unwrap();
+    assert_eq!(form(&*again), json);
+    assert_eq!(kind.kept(&json, &json), Kept::All);
+    assert_eq!(kind.changes(&json, &json), Vec::<String>::new());
+    assert!(!kind.described(&json).is_empty() && !source.shown().is_empty());
 }
 
 fn names_are_unique_and_parents_known(splits: &[SplitInfo]) {

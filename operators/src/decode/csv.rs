@@ -8,10 +8,12 @@ use std::collections::BTreeMap;
 
 use bytes::Bytes;
 
+use super::DecodeError;
 use super::builder::Builder;
 use super::columns::Columns;
 use super::fault::{Fault, abbreviated};
-use super::{DecodeError, Outcome};
+use super::format::{Appended, FormatSpec, InFiles, Record, RecordReader};
+use crate::batch::Beside;
 use crate::reject::Reason;
 use crate::schema::{Kind, Schema};
 
@@ -30,6 +32,15 @@ impl Default for Csv {
         Csv { header: true, delimiter: b',', null: String::new() }
     }
 }
+
+pub(super) const FORMAT: FormatSpec = FormatSpec {
+    word: "csv",
+    keys: &["header", "delimiter", "null"],
+    in_files: Ok(InFiles::Csv),
+    in_messages: Ok(()),
+    schema: None,
+    reader: |options| Ok(Box::new(CsvReader::new(&options.schema, &options.csv)?)),
+};
 
 /// Reads CSV records of one schema.
 pub(super) struct CsvReader {
@@ -51,8 +62,34 @@ struct Places {
     count: usize,
 }
 
+impl RecordReader for CsvReader {
+    fn begin(&mut self, beside: &Beside) {
+        let line = beside.header.as_ref().filter(|_| self.csv.header).cloned().unwrap_or_default();
+        if self.header.as_ref().is_none_or(|known| known.line != line) {
+            let places = if self.csv.header { self.by_name(&line) } else { Ok(self.by_place()) };
+            self.header = Some(Header { line, places });
+        }
+    }
+
+    fn record(&mut self, record: Record<'_>, columns: &mut Columns) -> Result<Appended, Box<Fault>> {
+        let text = trimmed(record.payload.text()?);
+        let header = self.header.as_ref();
+        let header = header.ok_or_else(|| Fault::new(Reason::Decode, "no header line came with the record"))?;
+        let wrong = |problem: &String| Fault::new(Reason::Decode, format!("the file's header line: {problem}"));
+        let places = header.places.as_ref().map_err(wrong)?;
+        split(&mut self.fields, text, self.csv.delimiter, places.count)?;
+        let (fields, names, null) = (&self.fields, &self.columns, self.csv.null.as_str());
+        let result = columns.append(|column, builder| {
+            let (name, required) = &names[column];
+            let field = places.fields[column].map(|place| fields.get(text, place));
+            append(field, *required, null, builder).map_err(|fault| fault.in_field(name))
+        });
+        Ok(Appended { values: 0, result })
+    }
+}
+
 impl CsvReader {
-    pub(super) fn new(schema: &Schema, csv: &Csv) -> Result<Self, DecodeError> {
+    fn new(schema: &Schema, csv: &Csv) -> Result<Self, DecodeError> {
         if let Some(nested) = schema.columns.iter().find(|c| matches!(c.kind, Kind::Struct(_) | Kind::List(_))) {
             return Err(DecodeError::NestedInCsv { column: nested.name.clone() });
         }
@@ -61,15 +98,6 @@ impl CsvReader {
         }
         let columns = schema.columns.iter().map(|column| (column.name.clone(), column.required)).collect();
         Ok(CsvReader { csv: csv.clone(), columns, header: None, fields: Fields::default() })
-    }
-
-    /// Looks at the header of the records that come next.
-    pub(super) fn begin(&mut self, header: Option<&Bytes>) {
-        let line = header.filter(|_| self.csv.header).cloned().unwrap_or_default();
-        if self.header.as_ref().is_none_or(|known| known.line != line) {
-            let places = if self.csv.header { self.by_name(&line) } else { Ok(self.by_place()) };
-            self.header = Some(Header { line, places });
-        }
     }
 
     fn by_place(&self) -> Places {
@@ -88,30 +116,6 @@ impl CsvReader {
         let names: BTreeMap<&str, usize> = (0..count).map(|place| (self.fields.get(text, place).text, place)).collect();
         let fields = self.columns.iter().map(|(name, _)| names.get(name.as_str()).copied()).collect();
         Ok(Places { fields, count })
-    }
-
-    /// Reads one record into a row of `columns`.
-    pub(super) fn record(&mut self, text: &str, columns: &mut Columns) -> Outcome {
-        let Some(header) = &self.header else {
-            return Outcome::Untouched(Fault::new(Reason::Decode, "no header line came with the record"));
-        };
-        let places = match &header.places {
-            Ok(places) => places,
-            Err(problem) => {
-                return Outcome::Untouched(Fault::new(Reason::Decode, format!("the file's header line: {problem}")));
-            }
-        };
-        let text = trimmed(text);
-        if let Err(fault) = split(&mut self.fields, text, self.csv.delimiter, places.count) {
-            return Outcome::Untouched(fault);
-        }
-        let (fields, names, null) = (&self.fields, &self.columns, self.csv.null.as_str());
-        let result = columns.append(|column, builder| {
-            let (name, required) = &names[column];
-            let field = places.fields[column].map(|place| fields.get(text, place));
-            append(field, *required, null, builder).map_err(|fault| fault.in_field(name))
-        });
-        Outcome::Appended { values: 0, result }
     }
 }
 

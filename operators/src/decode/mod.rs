@@ -21,12 +21,14 @@ mod builder;
 mod columns;
 mod csv;
 mod fault;
+mod format;
 mod framing;
 mod json;
 mod number;
 mod operator;
 mod origin;
 mod outline;
+mod parquet;
 mod plain;
 mod plans;
 mod protobuf;
@@ -44,37 +46,22 @@ use arrow::error::ArrowError;
 use thiserror::Error;
 
 pub use self::csv::Csv;
+pub use self::format::{FORMATS, Format, FormatSpec, InFiles, SchemaLanguage};
 pub use self::framing::id as schema_id;
 pub use self::operator::DecodeStream;
 pub use self::origin::everywhere as origin_everywhere;
 pub use self::unpack::Compression;
 
-use self::avro::AvroReader;
 use self::columns::{Columns, Finished};
-use self::csv::CsvReader;
 use self::fault::Fault;
+use self::format::{Appended, Record, RecordReader};
 use self::framing::Framing;
-use self::json::JsonReader;
-use self::plain::PlainReader;
-use self::protobuf::ProtobufReader;
-use self::text::{Checked, Payload};
+use self::text::Checked;
 use self::unpack::Unpack;
 use crate::batch::{RawBatch, Records};
 use crate::reject::{Reason, Refusal};
 use crate::schema::{Column, Schema};
-use crate::written::{Definition, Schemas};
-
-/// How records are written.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Format {
-    #[default]
-    Json,
-    Csv,
-    /// Each payload one value.
-    Text,
-    Avro,
-    Protobuf,
-}
+use crate::written::Definition;
 
 /// Where it is said which schema a record was written with.
 #[derive(Clone, Debug, Default)]
@@ -86,6 +73,16 @@ pub enum Written {
     With(Arc<Definition>),
     /// In the record: it begins with the id of its schema in a registry.
     ById,
+}
+
+impl Written {
+    /// The one schema of all records.
+    fn one(&self) -> Option<&Definition> {
+        match self {
+            Written::With(definition) => Some(definition),
+            Written::Plainly | Written::ById => None,
+        }
+    }
 }
 
 /// What a record may cost.
@@ -178,24 +175,8 @@ pub struct Decoder {
     options: DecodeOptions,
     unpack: Unpack,
     framing: Framing,
-    reader: Reader,
+    reader: Box<dyn RecordReader>,
     columns: Columns,
-}
-
-enum Reader {
-    Json(JsonReader),
-    Csv(CsvReader),
-    Plain(PlainReader),
-    Avro(AvroReader),
-    Protobuf(ProtobufReader),
-}
-
-/// What became of a record that was read.
-enum Outcome {
-    /// Nothing was appended.
-    Untouched(Box<Fault>),
-    /// A row was appended, a good one or one that stands for a refused record.
-    Appended { values: usize, result: Result<(), Box<Fault>> },
 }
 
 /// What all columns can hold at once: a column's offsets are 31 bits wide.
@@ -212,7 +193,7 @@ impl Decoder {
         within("the largest record", record_bytes, WHOLE / 4)?;
         within("the nesting limit", depth, MAX_DEPTH)?;
         within("the size of a part", part_bytes, WHOLE)?;
-        let reader = Reader::new(&options)?;
+        let reader = (options.format.reader)(&options)?;
         let framing = if let Written::ById = options.written { Framing::Registered } else { Framing::Bare };
         let columns = Columns::new(&options.schema)?;
         Ok(Decoder { unpack: Unpack::new(options.compression, record_bytes), framing, reader, columns, options })
@@ -223,9 +204,7 @@ impl Decoder {
         let checked = Checked::new(raw, from);
         let mut refused_before = raw.refused.iter().skip_while(|refusal| (refusal.row as usize) < from).peekable();
         let (mut refused, mut spent, mut at) = (Vec::new(), 0, from);
-        if let Reader::Csv(reader) = &mut self.reader {
-            reader.begin(raw.beside.header.as_ref());
-        }
+        self.reader.begin(&raw.beside);
         while at < raw.records.len() && spent < budget {
             let row = at as u32;
             if let Some(refusal) = refused_before.next_if(|refusal| refusal.row == row) {
@@ -248,16 +227,18 @@ impl Decoder {
         };
         let bytes = payload.bytes().len();
         self.columns.begin(row);
-        let opened = self.framing.open(payload);
         let schemas = raw.beside.schemas.as_deref();
-        let outcome = opened.and_then(|(id, payload)| self.reader.record(id, payload, schemas, &mut self.columns));
-        match outcome.unwrap_or_else(Outcome::Untouched) {
-            Outcome::Untouched(fault) => {
+        let read = self.framing.open(payload).and_then(|(id, payload)| {
+            let record = Record { payload, id, schemas };
+            self.reader.record(record, &mut self.columns)
+        });
+        match read {
+            Ok(Appended { values, result }) => {
+                (bytes + (values + self.options.schema.columns.len()) * VALUE_BYTES, result)
+            }
+            Err(fault) => {
                 self.columns.take_back();
                 (bytes, Err(fault))
-            }
-            Outcome::Appended { values, result } => {
-                (bytes + (values + self.options.schema.columns.len()) * VALUE_BYTES, result)
             }
         }
     }
@@ -274,42 +255,6 @@ impl Decoder {
     fn of_columns(&self, raw: &RawBatch, rows: &RecordBatch) -> Decoded {
         let (fitted, refused) = rows::fit(raw, rows, &self.options.schema);
         self.decoded(raw, finished(fitted), refused)
-    }
-}
-
-impl Reader {
-    fn new(options: &DecodeOptions) -> Result<Self, DecodeError> {
-        let DecodeOptions { schema, limits, .. } = options;
-        let one = match &options.written {
-            Written::With(definition) => Some(&**definition),
-            Written::Plainly | Written::ById => None,
-        };
-        Ok(match options.format {
-            Format::Json => Reader::Json(JsonReader::new(schema, *limits)),
-            Format::Csv => Reader::Csv(CsvReader::new(schema, &options.csv)?),
-            Format::Text => Reader::Plain(PlainReader::new(schema)?),
-            Format::Avro => Reader::Avro(AvroReader::new(schema, one, *limits).map_err(DecodeError::Written)?),
-            Format::Protobuf => {
-                Reader::Protobuf(ProtobufReader::new(schema, one, *limits).map_err(DecodeError::Written)?)
-            }
-        })
-    }
-
-    /// Reads one record into a row of `columns`.
-    fn record(
-        &mut self,
-        id: Option<u32>,
-        payload: Payload<'_>,
-        schemas: Option<&Schemas>,
-        columns: &mut Columns,
-    ) -> Result<Outcome, Box<Fault>> {
-        match self {
-            Reader::Json(reader) => Ok(reader.record(payload.text()?, columns)),
-            Reader::Csv(reader) => Ok(reader.record(payload.text()?, columns)),
-            Reader::Plain(reader) => reader.record(&payload, columns),
-            Reader::Avro(reader) => Ok(reader.record(id, payload.bytes(), schemas, columns)),
-            Reader::Protobuf(reader) => Ok(reader.record(id, payload.bytes(), schemas, columns)),
-        }
     }
 }
 

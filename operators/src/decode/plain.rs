@@ -2,12 +2,21 @@
 //!
 //! Owns the format "text": the one column of the schema is the payload, as text or as bytes. Nothing is trimmed.
 
+use super::DecodeError;
 use super::builder::Builder;
 use super::columns::Columns;
 use super::fault::Fault;
-use super::text::Payload;
-use super::{DecodeError, Outcome};
+use super::format::{Appended, FormatSpec, InFiles, Record, RecordReader};
 use crate::schema::{Kind, Schema};
+
+pub(super) const FORMAT: FormatSpec = FormatSpec {
+    word: "text",
+    keys: &[],
+    in_files: Ok(InFiles::Lines),
+    in_messages: Ok(()),
+    schema: None,
+    reader: |options| Ok(Box::new(PlainReader::new(&options.schema)?)),
+};
 
 /// Reads payloads into the one column that there is.
 pub(super) struct PlainReader {
@@ -15,7 +24,7 @@ pub(super) struct PlainReader {
 }
 
 impl PlainReader {
-    pub(super) fn new(schema: &Schema) -> Result<Self, DecodeError> {
+    fn new(schema: &Schema) -> Result<Self, DecodeError> {
         match &schema.columns[..] {
             [column] if matches!(column.kind, Kind::String | Kind::Binary) => {
                 Ok(PlainReader { name: column.name.clone() })
@@ -23,9 +32,10 @@ impl PlainReader {
             _ => Err(DecodeError::NotOneColumn),
         }
     }
+}
 
-    /// Reads one payload into a row of `columns`.
-    pub(super) fn record(&self, payload: &Payload<'_>, columns: &mut Columns) -> Result<Outcome, Box<Fault>> {
+impl RecordReader for PlainReader {
+    fn record(&mut self, Record { payload, .. }: Record<'_>, columns: &mut Columns) -> Result<Appended, Box<Fault>> {
         let text = match columns.first() {
             Some(Builder::String(_)) => payload.text().map_err(|fault| fault.in_field(&self.name))?,
             _ => "",
@@ -37,6 +47,6 @@ impl PlainReader {
             }
             Ok(())
         });
-        Ok(Outcome::Appended { values: 0, result })
+        Ok(Appended { values: 0, result })
     }
 }

@@ -38,6 +38,14 @@ pub struct SplitInfo {
     pub arrived_at: Option<i64>,
 }
 
+impl SplitInfo {
+    /// A split that is there from the beginning and has an end of its own.
+    pub fn named(name: impl Into<Split>) -> Self {
+        let revision = Arc::from("");
+        SplitInfo { name: name.into(), parents: Vec::new(), revision, from: None, until: None, arrived_at: None }
+    }
+}
+
 /// How the reading of a split ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum End {

@@ -19,7 +19,13 @@ fn definition(schema: &str) -> Arc<Definition> {
 
 fn options(columns: Vec<Column>, written: Written) -> DecodeOptions {
     let compression = millstream_operators::decode::Compression::None;
-    DecodeOptions { format: Format::Avro, compression, schema: schema(columns), written, ..Default::default() }
+    DecodeOptions {
+        format: Format::named("avro").unwrap(),
+        compression,
+        schema: schema(columns),
+        written,
+        ..Default::default()
+    }
 }
 
 fn reader(columns: Vec<Column>, writer: &str) -> Decoder {

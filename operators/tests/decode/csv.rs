@@ -9,7 +9,12 @@ use millstream_operators::{Column, Kind};
 use super::*;
 
 fn reader(columns: Vec<Column>, csv: Csv) -> Result<Decoder, DecodeError> {
-    Decoder::new(DecodeOptions { format: Format::Csv, schema: schema(columns), csv, ..Default::default() })
+    Decoder::new(DecodeOptions {
+        format: Format::named("csv").unwrap(),
+        schema: schema(columns),
+        csv,
+        ..Default::default()
+    })
 }
 
 fn placed(columns: Vec<Column>) -> Decoder {

@@ -165,7 +165,7 @@ proptest! {
     #[test]
     fn whatever_the_bytes_every_record_is_in_one_place(records in prop::collection::vec(bytes(), 0..20)) {
         let flat = vec![Column::new("a", Kind::Int64), Column::new("l", Kind::String).required()];
-        let csv = DecodeOptions { format: Format::Csv, csv: Csv { header: false, ..Default::default() }, schema: schema(flat), ..Default::default() };
+        let csv = DecodeOptions { format: Format::named("csv").unwrap(), csv: Csv { header: false, ..Default::default() }, schema: schema(flat), ..Default::default() };
         for mut decoder in [decoder(columns()), Decoder::new(csv).unwrap()] {
             fates(&decoder.decode(&Arc::new(payloads(&records))), records.len());
             fates(&decoder.decode(&Arc::new(lines(&records))), records.len());

@@ -7,7 +7,12 @@ use super::*;
 
 fn reader(kind: Kind) -> Decoder {
     let columns = vec![Column::new("line", kind).required()];
-    Decoder::new(DecodeOptions { format: Format::Text, schema: schema(columns), ..Default::default() }).unwrap()
+    Decoder::new(DecodeOptions {
+        format: Format::named("text").unwrap(),
+        schema: schema(columns),
+        ..Default::default()
+    })
+    .unwrap()
 }
 
 #[test]
@@ -44,7 +49,11 @@ fn there_is_one_column_of_text_or_bytes() {
         vec![Column::new("a", Kind::Int64)],
         vec![Column::new("a", list(Column::new("item", Kind::String)))],
     ] {
-        let made = Decoder::new(DecodeOptions { format: Format::Text, schema: schema(columns), ..Default::default() });
+        let made = Decoder::new(DecodeOptions {
+            format: Format::named("text").unwrap(),
+            schema: schema(columns),
+            ..Default::default()
+        });
         assert!(made.err().unwrap().to_string().contains("one column"));
     }
 }

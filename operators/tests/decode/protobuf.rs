@@ -151,7 +151,13 @@ fn definition(root: Root) -> Arc<Definition> {
 
 fn options(columns: Vec<Column>, written: Written) -> DecodeOptions {
     let compression = millstream_operators::decode::Compression::None;
-    DecodeOptions { format: Format::Protobuf, compression, schema: schema(columns), written, ..Default::default() }
+    DecodeOptions {
+        format: Format::named("protobuf").unwrap(),
+        compression,
+        schema: schema(columns),
+        written,
+        ..Default::default()
+    }
 }
 
 fn reader(columns: Vec<Column>) -> Decoder {

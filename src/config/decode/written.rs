@@ -4,6 +4,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use millstream_operators::Definition;
+use millstream_operators::decode::{FORMATS, FormatSpec, SchemaLanguage};
 
 use super::Format;
 use crate::config::key::Key;
@@ -68,16 +69,16 @@ pub(super) fn read(section: &Section<'_>, format: Option<Format>) -> Written {
     if let Some(url) = url {
         return Written::ById(Registry { url, user, password, ca_file });
     }
-    match (schema, format) {
-        (Some(schema), Format::Avro) => loaded(section, &schema, file::avro),
-        (Some(schema), Format::Protobuf) => match message {
+    match (schema, format.schema) {
+        (Some(schema), Some(SchemaLanguage::Avro)) => loaded(section, &schema, file::avro),
+        (Some(schema), Some(SchemaLanguage::Protobuf)) => match message {
             Some(message) => loaded(section, &schema, |path| file::protobuf(path, message.as_str())),
             None => {
                 missing(section, &MESSAGE, "is missing: a schema may have many messages");
                 Written::Plainly
             }
         },
-        (None, Format::Avro | Format::Protobuf) if !section.has(&SCHEMA) && !section.has(&REGISTRY) => {
+        (None, Some(_)) if !section.has(&SCHEMA) && !section.has(&REGISTRY) => {
             missing(section, &SCHEMA, "is missing: records of this format cannot be read without, nor by a registry");
             Written::Plainly
         }
@@ -101,15 +102,15 @@ fn misplaced(section: &Section<'_>, format: Format) {
             section.reader.report(section.at_key(key).error(problem));
         }
     };
-    if !format.needs_schema() {
-        report(&SCHEMA, "means something for format = \"avro\" and \"protobuf\" only; take it out");
+    for key in super::SPEC.keys.iter().filter(|key| !format.has(key.name)) {
+        let quoted = |format: &&FormatSpec| format!("{:?}", format.word);
+        let others: Vec<String> = FORMATS.iter().filter(|other| other.keys.contains(&key.name)).map(quoted).collect();
+        if let [first @ .., last] = &others[..] {
+            let all = if first.is_empty() { last.clone() } else { format!("{} and {last}", first.join(", ")) };
+            report(key, &format!("means something for format = {all} only; take it out"));
+        }
     }
-    if !format.needs_schema() && format != Format::Json {
-        report(&REGISTRY, "means something for format = \"avro\", \"protobuf\" and \"json\" only; take it out");
-    }
-    if format != Format::Protobuf {
-        report(&MESSAGE, "means something for format = \"protobuf\" only; take it out");
-    } else if registry {
+    if registry && format.has(MESSAGE.name) {
         report(&MESSAGE, "each record of a registry says which message it is; take it out");
     }
     if registry && file && format.needs_schema() {

@@ -3,10 +3,10 @@
 //! Owns the phrases that a start announces and `epochs` shows. What must stay true: there are no phrases exactly where two
 //! definitions are equal; variables are shown as written, never their values.
 
+use serde_json::Value;
 use xxhash_rust::xxh3::xxh3_64;
 
-use super::said::Said;
-use super::source::source_changes;
+use super::said::{self, Said};
 use super::{
     AverageForm, ChoiceForm, ColumnForm, CsvForm, DecodeForm, DedupForm, Definition, ExpressionForm, KindForm,
     LimitsForm, SinkForm, WrittenForm,
@@ -19,7 +19,7 @@ impl Definition {
     /// What `newer` has that this one has not, a phrase for each: `[schema] adds author string`. Empty where both are equal.
     pub fn changes(&self, newer: &Definition) -> Vec<String> {
         let Definition { source, decode, limits, schema, validate, enrich, dedup, average, sink, more_sinks } = self;
-        let mut told = source_changes(source, &newer.source);
+        let mut told = source.changes(&newer.source);
         told.extend(keys("[decode]", decode_keys(decode), decode_keys(&newer.decode)));
         told.extend(keys("[limits]", limit_keys(limits), limit_keys(&newer.limits)));
         told.extend(named("[schema]", schema, &newer.schema));
@@ -32,48 +32,54 @@ impl Definition {
     }
 }
 
-/// A key and its value: as it is compared, and as it is shown.
-pub(super) struct Key {
-    name: &'static str,
+/// A key of a definition and its value: as it is compared, and as it is shown.
+pub struct Fact {
+    name: String,
     meant: String,
     shown: String,
 }
 
-impl Key {
-    pub(super) fn new(name: &'static str, value: impl ToString) -> Self {
+impl Fact {
+    pub fn new(name: impl Into<String>, value: impl ToString) -> Self {
         let shown = value.to_string();
-        Key { name, meant: shown.clone(), shown }
+        Fact { name: name.into(), meant: shown.clone(), shown }
     }
 
-    pub(super) fn said(name: &'static str, said: &Said) -> Self {
-        Key { name, meant: said.meant().to_owned(), shown: format!("{:?}", said.shown()) }
+    pub fn said(name: impl Into<String>, said: &Said) -> Self {
+        Fact { name: name.into(), meant: said.meant().to_owned(), shown: format!("{:?}", said.shown()) }
     }
 
-    pub(super) fn list(name: &'static str, said: &[Said]) -> Self {
+    pub fn list(name: impl Into<String>, said: &[Said]) -> Self {
         let meant: Vec<&str> = said.iter().map(Said::meant).collect();
-        Key { name, meant: format!("{meant:?}"), shown: list(said.iter().map(Said::shown)) }
+        Fact { name: name.into(), meant: format!("{meant:?}"), shown: list(said.iter().map(Said::shown)) }
     }
 
-    fn columns(name: &'static str, columns: &[String]) -> Self {
-        Key { name, meant: format!("{columns:?}"), shown: list(columns) }
+    /// A value in the JSON of a form.
+    pub fn json(name: impl Into<String>, value: &Value) -> Self {
+        let (meant, shown) = (said::meant(value.clone()), said::shown(value.clone()));
+        Fact { name: name.into(), meant: meant.to_string(), shown: shown.to_string() }
     }
 
-    fn choice(name: &'static str, choice: &Option<ChoiceForm>) -> Self {
+    fn columns(name: impl Into<String>, columns: &[String]) -> Self {
+        Fact { name: name.into(), meant: format!("{columns:?}"), shown: list(columns) }
+    }
+
+    fn choice(name: impl Into<String>, choice: &Option<ChoiceForm>) -> Self {
         match choice {
-            None => Key::new(name, "chosen by column"),
-            Some(ChoiceForm::All(all)) => Key::new(name, all),
-            Some(ChoiceForm::Columns(columns)) => Key::columns(name, columns),
+            None => Fact::new(name, "chosen by column"),
+            Some(ChoiceForm::All(all)) => Fact::new(name, all),
+            Some(ChoiceForm::Columns(columns)) => Fact::columns(name, columns),
         }
     }
 }
 
-/// What is another of some keys. A key that is in one of both alone is told by what it is now, or as gone.
-pub(super) fn keys(section: &str, before: Vec<Key>, now: Vec<Key>) -> Vec<String> {
+/// One phrase for each key that differs. A key that is in one of both alone is told by what it is now, or as gone.
+pub(super) fn keys(section: &str, before: Vec<Fact>, now: Vec<Fact>) -> Vec<String> {
     let mut told = Vec::new();
     for key in &now {
         match before.iter().find(|old| old.name == key.name) {
             Some(old) if old.meant == key.meant => {}
-            old => told.push(is_now(section, key.name, old.map(|old| old.shown.as_str()), &key.shown)),
+            old => told.push(is_now(section, &key.name, old.map(|old| old.shown.as_str()), &key.shown)),
         }
     }
     let gone = before.iter().filter(|old| now.iter().all(|key| key.name != old.name));
@@ -86,6 +92,15 @@ fn is_now(section: &str, name: &str, before: Option<&str>, now: &str) -> String 
         true => format!("{section} {name} differs in the value of a variable, or in spacing"),
         false => format!("{section} {name} is now {}", cut(now)),
     }
+}
+
+/// One phrase for each item added to or dropped from a list in `[source]`.
+pub fn came_and_went<T: PartialEq>(what: &str, before: &[T], now: &[T], shown: impl Fn(&T) -> String) -> Vec<String> {
+    let came =
+        now.iter().filter(|item| !before.contains(item)).map(|item| format!("adds {what} {}", cut(&shown(item))));
+    let went =
+        before.iter().filter(|item| !now.contains(item)).map(|item| format!("drops {what} {}", cut(&shown(item))));
+    came.chain(went).map(|phrase| format!("[source] {phrase}")).collect()
 }
 
 /// Something with a name in a list.
@@ -183,24 +198,24 @@ fn named<T: Named>(section: &str, before: &[T], now: &[T]) -> Vec<String> {
     told
 }
 
-fn decode_keys(DecodeForm { format, compression, csv, written }: &DecodeForm) -> Vec<Key> {
+fn decode_keys(DecodeForm { format, compression, csv, written }: &DecodeForm) -> Vec<Fact> {
     let CsvForm { header, delimiter, null } = csv;
     let mut keys = vec![
-        Key::new("format", format),
-        Key::new("compression", compression),
-        Key::new("header", header),
-        Key::new("delimiter", format!("{delimiter:?}")),
-        Key::said("null", null),
+        Fact::new("format", format),
+        Fact::new("compression", compression),
+        Fact::new("header", header),
+        Fact::new("delimiter", format!("{delimiter:?}")),
+        Fact::said("null", null),
     ];
     match written {
         None => {}
-        Some(WrittenForm::Registry { url }) => keys.push(Key::said("registry", url)),
+        Some(WrittenForm::Registry { url }) => keys.push(Fact::said("registry", url)),
         Some(WrittenForm::Protobuf { files, root }) => {
-            keys.push(Key::new("schema", content(files)));
-            keys.push(Key::new("message", format!("{root:?}")));
+            keys.push(Fact::new("schema", content(files)));
+            keys.push(Fact::new("message", format!("{root:?}")));
         }
         Some(schema @ (WrittenForm::Avro { .. } | WrittenForm::Hashed { .. })) => {
-            keys.push(Key::new("schema", content(&format!("{schema:?}"))));
+            keys.push(Fact::new("schema", content(&format!("{schema:?}"))));
         }
     }
     keys
@@ -211,17 +226,17 @@ fn content(schema: &str) -> String {
     format!("another ({:016x})", xxh3_64(schema.as_bytes()))
 }
 
-fn dedup_keys(dedup: &Option<DedupForm>) -> Vec<Key> {
+fn dedup_keys(dedup: &Option<DedupForm>) -> Vec<Fact> {
     match dedup {
         None => Vec::new(),
         Some(DedupForm { by, within_days }) => {
-            vec![Key::columns("by", by), Key::new("within", format!("{within_days} days"))]
+            vec![Fact::columns("by", by), Fact::new("within", format!("{within_days} days"))]
         }
     }
 }
 
-fn limit_keys(LimitsForm { record, depth }: &LimitsForm) -> Vec<Key> {
-    vec![Key::new("record", record), Key::new("depth", depth)]
+fn limit_keys(LimitsForm { record, depth }: &LimitsForm) -> Vec<Fact> {
+    vec![Fact::new("record", record), Fact::new("depth", depth)]
 }
 
 fn all<'a>(sink: &'a SinkForm, more: &'a [SinkForm]) -> Vec<&'a SinkForm> {
@@ -255,7 +270,7 @@ fn sinks(before: &[&SinkForm], now: &[&SinkForm]) -> Vec<String> {
     told
 }
 
-fn sink_keys(sink: &SinkForm) -> Vec<Key> {
+fn sink_keys(sink: &SinkForm) -> Vec<Fact> {
     let SinkForm {
         name,
         filter,
@@ -272,19 +287,19 @@ fn sink_keys(sink: &SinkForm) -> Vec<Key> {
         page_index,
     } = sink;
     vec![
-        Key::new("name", name.as_deref().unwrap_or("none")),
-        filter.as_ref().map_or_else(|| Key::new("where", "all rows"), |sql| Key::said("where", sql)),
-        Key::columns("partition", partition),
-        Key::new("keep_partition_columns", keep_partition_columns),
-        select.as_ref().map_or_else(|| Key::new("select", "all columns"), |select| Key::columns("select", select)),
-        Key::new("compression", compression),
-        Key::new("file_size", file_size),
-        Key::new("row_group_size", row_group_size),
-        Key::new("page_size", page_size),
-        Key::choice("dictionary", dictionary),
-        Key::choice("statistics", statistics),
-        Key::columns("bloom", bloom),
-        Key::new("page_index", page_index),
+        Fact::new("name", name.as_deref().unwrap_or("none")),
+        filter.as_ref().map_or_else(|| Fact::new("where", "all rows"), |sql| Fact::said("where", sql)),
+        Fact::columns("partition", partition),
+        Fact::new("keep_partition_columns", keep_partition_columns),
+        select.as_ref().map_or_else(|| Fact::new("select", "all columns"), |select| Fact::columns("select", select)),
+        Fact::new("compression", compression),
+        Fact::new("file_size", file_size),
+        Fact::new("row_group_size", row_group_size),
+        Fact::new("page_size", page_size),
+        Fact::choice("dictionary", dictionary),
+        Fact::choice("statistics", statistics),
+        Fact::columns("bloom", bloom),
+        Fact::new("page_index", page_index),
     ]
 }
 
@@ -292,7 +307,8 @@ fn list(items: impl IntoIterator<Item = impl AsRef<str>>) -> String {
     format!("[{}]", joined(items))
 }
 
-pub(super) fn joined(items: impl IntoIterator<Item = impl AsRef<str>>) -> String {
+/// Items with commas between.
+pub fn joined(items: impl IntoIterator<Item = impl AsRef<str>>) -> String {
     items.into_iter().map(|item| item.as_ref().to_owned()).collect::<Vec<_>>().join(", ")
 }
 

@@ -4,13 +4,11 @@
 //! it goes into the definition, or into what the processes of a cluster compare besides, or nowhere because machines may
 //! differ in it.
 
-use std::collections::BTreeMap;
 use std::fmt::Debug;
 use std::path::{Component, Path, PathBuf};
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use chrono::{DateTime, SecondsFormat};
 use millstream_operators::{Column, Definition as WriterSchema, Kind};
 use serde_json::Value;
 use xxhash_rust::xxh3::xxh3_128;
@@ -18,11 +16,9 @@ use xxhash_rust::xxh3::xxh3_128;
 use super::said::Said;
 use super::{
     AverageForm, ChoiceForm, ColumnForm, CsvForm, DecodeForm, DedupForm, Definition, ExpressionForm, KindForm,
-    LimitsForm, SinkForm, SourceForm, StreamForm, WrittenForm,
+    LimitsForm, SinkForm, SourceForm, WrittenForm,
 };
 use crate::config::scalar::Words;
-use crate::config::source::{Arn, Files, Generate, Kafka, KafkaStart, Kinesis, Source, Start};
-use crate::config::text::Text;
 use crate::config::{
     Average, Balance, Choice, Config, Csv, Decode, Dedup, Epoch, Expression, Limits, Location, Registry, Sink, Written,
     schema,
@@ -35,23 +31,30 @@ pub(super) const LARGEST_SCHEMA: usize = 256 << 10;
 type Absolute<'a> = &'a dyn Fn(&Path) -> PathBuf;
 
 /// What the processes of a cluster compare besides the definition. It is never shown or written down.
-#[derive(Default)]
-pub(super) struct Besides(String);
-
-impl Besides {
-    fn add(&mut self, key: &str, value: impl Debug) {
-        self.0.push_str(&format!("{key}={value:?}\n"));
-    }
+pub struct Besides<'a> {
+    text: String,
+    absolute: Absolute<'a>,
 }
 
-impl std::fmt::Display for Besides {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str(&self.0)
+impl<'a> Besides<'a> {
+    /// Nothing yet. `absolute` makes a local path absolute, or leaves it as it is.
+    pub fn new(absolute: &'a dyn Fn(&Path) -> PathBuf) -> Self {
+        Besides { text: String::new(), absolute }
+    }
+
+    /// Adds a value that has to be the same in every process.
+    pub fn add(&mut self, key: &str, value: impl Debug) {
+        self.text.push_str(&format!("{key}={value:?}\n"));
+    }
+
+    /// One spelling for one path.
+    pub fn normal_path(&self, path: &str) -> String {
+        normal_path(path, self.absolute)
     }
 }
 
 /// Takes a configuration apart.
-pub(super) fn definition(config: &Config, absolute: Absolute<'_>) -> (Definition, Besides) {
+pub(super) fn definition(config: &Config, absolute: Absolute<'_>) -> (Definition, String) {
     let Config {
         name,
         source,
@@ -76,7 +79,7 @@ pub(super) fn definition(config: &Config, absolute: Absolute<'_>) -> (Definition
         places: _,
         file: _,
     } = config;
-    let mut besides = Besides::default();
+    let mut besides = Besides::new(absolute);
     besides.add("name", name.as_str());
     besides.add("rejects", place(rejects));
     besides.add("log", log.as_ref().map(place));
@@ -86,7 +89,7 @@ pub(super) fn definition(config: &Config, absolute: Absolute<'_>) -> (Definition
     besides.add("exchange", exchange);
     let Limits { record, depth, memory: _ } = limits;
     let definition = Definition {
-        source: self::source(source, absolute, &mut besides),
+        source: SourceForm::of(source, &mut besides),
         decode: self::decode(decode),
         limits: LimitsForm { record: *record, depth: *depth },
         schema: schema.columns.iter().map(column).collect(),
@@ -97,93 +100,16 @@ pub(super) fn definition(config: &Config, absolute: Absolute<'_>) -> (Definition
         sink: self::sink(&sinks[0], &mut besides),
         more_sinks: sinks[1..].iter().map(|sink| self::sink(sink, &mut besides)).collect(),
     };
-    (definition, besides)
-}
-
-fn source(source: &Source, absolute: Absolute<'_>, besides: &mut Besides) -> SourceForm {
-    match source {
-        Source::Kinesis(kinesis) => self::kinesis(kinesis, besides),
-        Source::Kafka(kafka) => self::kafka(kafka, besides),
-        Source::Files(Files { location, interval: _ }) => {
-            let (_, reached) = place(location);
-            besides.add("files", reached);
-            SourceForm::Files { path: Said::meaning(&location.path, &normal(location.path.as_str(), absolute)) }
-        }
-        Source::Generate(Generate { kind, splits, rate, count, seed, broken }) => {
-            besides.add("generate", (rate, count));
-            SourceForm::Generate { kind: kind.word().into(), seed: *seed, splits: *splits, broken: broken.to_string() }
-        }
-    }
-}
-
-/// As whom a stream is read, and by polling or pushed, changes nothing of what is read.
-fn kinesis(kinesis: &Kinesis, besides: &mut Besides) -> SourceForm {
-    let Kinesis { streams, start, region, endpoint, consumer, profile: _, role_arn: _, external_id: _ } = kinesis;
-    besides.add("kinesis", (meant(endpoint), meant(region), meant(consumer)));
-    let stream = |text: &Text| match Arn::parse(text.as_str()) {
-        Some(Arn { region, account, name }) => StreamForm {
-            name: Said::meaning(text, name),
-            region: Some(Said::meaning(text, region)),
-            account: Some(account.to_owned()),
-        },
-        None => StreamForm { name: text.into(), region: region.as_ref().map(Said::from), account: None },
-    };
-    let mut streams: Vec<StreamForm> = streams.iter().map(stream).collect();
-    streams.sort();
-    let start = match start {
-        Start::TrimHorizon => "trim_horizon".to_owned(),
-        Start::Latest => "latest".to_owned(),
-        Start::At(micros) => time(*micros),
-    };
-    SourceForm::Kinesis { streams, start }
-}
-
-/// As whom, and over which connections, plays no part; what is read of a transaction does.
-fn kafka(kafka: &Kafka, besides: &mut Besides) -> SourceForm {
-    let Kafka { brokers: _, topics, start, group, headers, tombstones, interval: _, options } = kafka;
-    besides.add("group", meant(group));
-    let mut topics: Vec<Said> = topics.iter().map(Said::from).collect();
-    topics.sort();
-    let start = match start {
-        KafkaStart::Earliest => "earliest".to_owned(),
-        KafkaStart::Latest => "latest".to_owned(),
-        KafkaStart::At(micros) => time(*micros),
-    };
-    SourceForm::Kafka {
-        topics,
-        start,
-        headers: headers.iter().map(Said::from).collect(),
-        tombstones: tombstones.word().into(),
-        isolation: isolation(options).map(str::to_owned),
-    }
-}
-
-/// The name of the one property that decides which records are read.
-pub(super) const ISOLATION: &str = "isolation.level";
-
-/// Its value, where it is one of its two words; no other property comes near a definition.
-pub(super) fn isolation(options: &BTreeMap<String, Text>) -> Option<&'static str> {
-    let said = options.get(ISOLATION)?.as_str();
-    ["read_committed", "read_uncommitted"].into_iter().find(|word| *word == said)
-}
-
-fn time(micros: i64) -> String {
-    let time = DateTime::from_timestamp_micros(micros);
-    time.map_or_else(|| micros.to_string(), |time| time.to_rfc3339_opts(SecondsFormat::AutoSi, true))
-}
-
-fn meant(text: &Option<Text>) -> Option<&str> {
-    text.as_ref().map(Text::as_str)
+    (definition, besides.text)
 }
 
 /// A path and how it is reached.
 fn place(location: &Location) -> (&str, impl Debug) {
-    let Location { path, endpoint, region, profile: _, path_style } = location;
-    (path.as_str(), (meant(endpoint), meant(region), path_style))
+    (location.path.as_str(), location.reached())
 }
 
 /// One spelling for one path. What `..` leaves is taken as written: a link before it is not followed.
-pub(super) fn normal(path: &str, absolute: Absolute<'_>) -> String {
+pub fn normal_path(path: &str, absolute: Absolute<'_>) -> String {
     if path.starts_with("s3://") {
         return path.trim_end_matches('/').to_owned();
     }
@@ -204,7 +130,7 @@ pub(super) fn normal(path: &str, absolute: Absolute<'_>) -> String {
 fn decode(Decode { format, compression, csv, written }: &Decode) -> DecodeForm {
     let Csv { header, delimiter, null } = csv;
     DecodeForm {
-        format: format.word().into(),
+        format: format.word.into(),
         compression: compression.word().into(),
         csv: CsvForm { header: *header, delimiter: char::from(*delimiter), null: null.into() },
         written: match written {
@@ -284,7 +210,7 @@ fn averages(averages: &[Average]) -> Vec<AverageForm> {
     averages
 }
 
-fn sink(sink: &Sink, besides: &mut Besides) -> SinkForm {
+fn sink(sink: &Sink, besides: &mut Besides<'_>) -> SinkForm {
     let Sink {
         place: named,
         filter,

@@ -5,13 +5,13 @@
 use std::cmp::Ordering;
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 use crate::config::text::Text;
 
 /// A text of the file.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Said(pub(super) Text);
+pub struct Said(pub Text);
 
 /// How it is written down: plainly, unless there is more to say than its meaning.
 #[derive(Serialize, Deserialize)]
@@ -23,17 +23,17 @@ enum Form {
 
 impl Said {
     /// What it stands for.
-    pub(super) fn meant(&self) -> &str {
+    pub fn meant(&self) -> &str {
         self.0.as_str()
     }
 
     /// What the file says.
-    pub(super) fn shown(&self) -> &str {
+    pub fn shown(&self) -> &str {
         self.0.written()
     }
 
     /// Another meaning for the same writing: a shorter name of the same thing.
-    pub(super) fn meaning(text: &Text, meant: &str) -> Self {
+    pub fn meaning(text: &Text, meant: &str) -> Self {
         Said(if text.is_variable() { Text::of(meant, text.written()) } else { Text::from(meant) })
     }
 }
@@ -47,6 +47,12 @@ impl From<&Text> for Said {
 impl From<&str> for Said {
     fn from(text: &str) -> Self {
         Said(Text::from(text))
+    }
+}
+
+impl From<Said> for Text {
+    fn from(said: Said) -> Self {
+        said.0
     }
 }
 
@@ -87,17 +93,43 @@ impl<'de> Deserialize<'de> for Said {
     }
 }
 
-/// The same JSON with what was written left out.
+/// The same JSON with the meaning alone of each text.
 pub(super) fn meant(json: Value) -> Value {
+    one_of_both("value", json)
+}
+
+/// The same JSON with each text as it was written.
+pub(super) fn shown(json: Value) -> Value {
+    one_of_both("written", json)
+}
+
+fn one_of_both(key: &str, json: Value) -> Value {
     match json {
-        Value::Object(mut object) if object.len() == 2 && object.contains_key("written") => {
-            match object.remove("value") {
-                Some(value) => value,
-                None => Value::Object(object.into_iter().map(|(key, value)| (key, meant(value))).collect()),
-            }
+        Value::Object(mut object) if is_variable(&object) => object.remove(key).unwrap_or_default(),
+        Value::Object(object) => {
+            Value::Object(object.into_iter().map(|(name, value)| (name, one_of_both(key, value))).collect())
         }
-        Value::Object(object) => Value::Object(object.into_iter().map(|(key, value)| (key, meant(value))).collect()),
-        Value::Array(items) => Value::Array(items.into_iter().map(meant).collect()),
+        Value::Array(items) => Value::Array(items.into_iter().map(|item| one_of_both(key, item)).collect()),
         plain => plain,
+    }
+}
+
+/// Whether an object is [`Form::Variable`].
+fn is_variable(object: &Map<String, Value>) -> bool {
+    object.len() == 2 && object.contains_key("written") && object.contains_key("value")
+}
+
+#[cfg(test)]
+mod tests {
+    //! Would catch the value of a variable in what is shown, and its name in what is compared.
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn a_variable_has_two_sides() {
+        let json = json!({ "a": [{ "value": "hunter2", "written": "${SECRET}" }, "plain"], "written": { "b": 1 } });
+        assert_eq!(meant(json.clone()), json!({ "a": ["hunter2", "plain"], "written": { "b": 1 } }));
+        assert_eq!(shown(json), json!({ "a": ["${SECRET}", "plain"], "written": { "b": 1 } }));
     }
 }

@@ -1,13 +1,25 @@
-//! Whether a definition reads what an earlier one read, and what of its source is another.
+//! The source in a definition: JSON that only its connector understands.
 //!
-//! Owns what makes a source the same: streams and topics by name, files by their folder, made-up records by all that they are
-//! made of. Where to begin, what else is read of a record, and over which connection play no part in it.
+//! Owns the `type` in that JSON, which selects the connector, and the comparison of two sources. What must stay true: the JSON is in
+//! the form that this build writes, also if the log has an older one, so equal definitions have equal text.
 
-use regex::Regex;
+use std::fmt;
 
-use super::changes::{Key, cut, joined, keys};
-use super::said::Said;
-use super::{Definition, SourceForm, StreamForm};
+use serde::de::Error;
+use serde::{Deserialize, Deserializer, Serialize};
+use serde_json::Value;
+
+use super::changes::{cut, keys};
+use super::{Definition, said};
+use crate::config::Source;
+use crate::config::definition::read::Besides;
+use crate::connector::kind::{Kept, SourceKind};
+use crate::connector::registry::source_kind;
+
+/// The form of a source, with its `type`.
+#[derive(Clone, Serialize)]
+#[serde(transparent)]
+pub(super) struct SourceForm(Value);
 
 /// What became of the source.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -23,137 +35,69 @@ pub enum SourceChange {
 impl Definition {
     /// Whether `newer` reads what this one reads.
     pub fn same_source(&self, newer: &Definition) -> SourceChange {
-        let another = || SourceChange::Another { before: described(&self.source), now: described(&newer.source) };
-        match kept(&self.source, &newer.source) {
+        let (before, now) = (&self.source, &newer.source);
+        let kept = if before.word() == now.word() { before.kind().kept(&before.0, &now.0) } else { Kept::None };
+        match kept {
             Kept::All => SourceChange::Same,
             Kept::Some => SourceChange::Widened,
-            Kept::None => another(),
+            Kept::None => SourceChange::Another { before: before.described(), now: now.described() },
         }
     }
 }
 
-/// How much of a source another one still reads.
-enum Kept {
-    All,
-    Some,
-    None,
-}
+impl SourceForm {
+    pub(super) fn of(source: &Source, besides: &mut Besides<'_>) -> Self {
+        SourceForm(source.form(besides))
+    }
 
-impl Kept {
-    fn of(all: bool, some: bool) -> Self {
-        match (all, some) {
-            (true, _) => Kept::All,
-            (false, true) => Kept::Some,
-            (false, false) => Kept::None,
+    pub(super) fn json(&self) -> &Value {
+        &self.0
+    }
+
+    fn word(&self) -> &str {
+        self.0["type"].as_str().unwrap_or_default()
+    }
+
+    #[expect(clippy::expect_used, reason = "a form is made by its type, or read from JSON that names one")]
+    pub(super) fn kind(&self) -> &'static dyn SourceKind {
+        source_kind(self.word()).expect("a type of this build")
+    }
+
+    fn described(&self) -> String {
+        self.kind().described(&self.0)
+    }
+
+    /// One phrase for each difference.
+    pub(super) fn changes(&self, now: &SourceForm) -> Vec<String> {
+        if self.word() != now.word() {
+            return vec![format!("[source] is now {}", cut(&now.described()))];
         }
+        let kind = self.kind();
+        let mut told = kind.changes(&self.0, &now.0);
+        told.extend(keys("[source]", kind.facts(&self.0), kind.facts(&now.0)));
+        told
     }
 }
 
-fn kept(before: &SourceForm, now: &SourceForm) -> Kept {
-    match (before, now) {
-        (SourceForm::Kinesis { streams: before, .. }, SourceForm::Kinesis { streams: now, .. }) => {
-            let has = |streams: &[StreamForm], wanted: &StreamForm| streams.iter().any(|stream| stream.may_be(wanted));
-            let all = before.iter().all(|stream| has(now, stream)) && now.iter().all(|stream| has(before, stream));
-            Kept::of(all, before.iter().any(|stream| has(now, stream)))
-        }
-        (SourceForm::Kafka { topics: before, .. }, SourceForm::Kafka { topics: now, .. }) => {
-            Kept::of(before == now, may_share(before, now))
-        }
-        (SourceForm::Files { path: before }, SourceForm::Files { path: now }) => {
-            Kept::of(before == now, folder(before.meant()) == folder(now.meant()))
-        }
-        (SourceForm::Generate { .. }, SourceForm::Generate { .. }) => Kept::of(before == now, false),
-        _ => Kept::None,
+/// Without the values of variables.
+impl fmt::Debug for SourceForm {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        said::shown(self.0.clone()).fmt(f)
     }
 }
 
-impl StreamForm {
-    /// Whether two descriptions can be of one stream: what one of them does not say may be anything.
-    fn may_be(&self, other: &StreamForm) -> bool {
-        let agree = |same: Option<bool>| same.unwrap_or(true);
-        self.name == other.name
-            && agree(self.region.as_ref().zip(other.region.as_ref()).map(|(one, two)| one == two))
-            && agree(self.account.as_ref().zip(other.account.as_ref()).map(|(one, two)| one == two))
+/// By what is meant, as all of a definition.
+impl PartialEq for SourceForm {
+    fn eq(&self, other: &Self) -> bool {
+        said::meant(self.0.clone()) == said::meant(other.0.clone())
     }
 }
 
-/// Whether two lists of topics can have one in common. Two patterns can.
-fn may_share(before: &[Said], now: &[Said]) -> bool {
-    let fits = |pattern: &Said, topics: &[Said]| {
-        let pattern = pattern.meant();
-        let Some(known) = pattern.starts_with('^').then(|| Regex::new(pattern)) else { return false };
-        known.is_ok_and(|known| topics.iter().any(|t| t.meant().starts_with('^') || known.is_match(t.meant())))
-    };
-    before.iter().any(|topic| now.contains(topic) || fits(topic, now)) || now.iter().any(|topic| fits(topic, before))
-}
-
-/// The folder that a pattern is looked for in. Splits are named from there on, so that another pattern in it reads other
-/// files, and none twice.
-fn folder(path: &str) -> &str {
-    let Some(special) = path.find(['*', '?', '[', '{']) else { return path };
-    path[..special].rfind('/').map_or("", |end| path[..end].trim_end_matches('/'))
-}
-
-fn described(source: &SourceForm) -> String {
-    match source {
-        SourceForm::Kinesis { streams, .. } => format!("kinesis {}", joined(streams.iter().map(StreamForm::shown))),
-        SourceForm::Kafka { topics, .. } => format!("kafka {}", joined(topics.iter().map(Said::shown))),
-        SourceForm::Files { path } => format!("files {}", path.shown()),
-        SourceForm::Generate { kind, seed, splits, broken } => {
-            format!("generate {kind}, seed {seed}, splits {splits}, broken {broken}")
-        }
-    }
-}
-
-impl StreamForm {
-    fn shown(&self) -> String {
-        match &self.region {
-            Some(region) => format!("{} in {}", self.name.shown(), region.shown()),
-            None => self.name.shown().to_owned(),
-        }
-    }
-}
-
-pub(super) fn source_changes(before: &SourceForm, now: &SourceForm) -> Vec<String> {
-    let kind = std::mem::discriminant::<SourceForm>;
-    if kind(before) != kind(now) {
-        return vec![format!("[source] is now {}", cut(&described(now)))];
-    }
-    let mut told = Vec::new();
-    match (before, now) {
-        (SourceForm::Kinesis { streams: before, .. }, SourceForm::Kinesis { streams: now, .. }) => {
-            told.extend(came_and_went("stream", before, now, StreamForm::shown));
-        }
-        (SourceForm::Kafka { topics: before, .. }, SourceForm::Kafka { topics: now, .. }) => {
-            told.extend(came_and_went("topic", before, now, |topic| topic.shown().to_owned()));
-        }
-        _ => {}
-    }
-    told.extend(keys("[source]", source_keys(before), source_keys(now)));
-    told
-}
-
-fn came_and_went<T: PartialEq>(what: &str, before: &[T], now: &[T], shown: impl Fn(&T) -> String) -> Vec<String> {
-    let came =
-        now.iter().filter(|item| !before.contains(item)).map(|item| format!("adds {what} {}", cut(&shown(item))));
-    let went =
-        before.iter().filter(|item| !now.contains(item)).map(|item| format!("drops {what} {}", cut(&shown(item))));
-    came.chain(went).map(|phrase| format!("[source] {phrase}")).collect()
-}
-
-/// The keys of a source but for its list of streams or topics.
-fn source_keys(source: &SourceForm) -> Vec<Key> {
-    match source {
-        SourceForm::Kinesis { streams: _, start } => vec![Key::new("start", start)],
-        SourceForm::Kafka { topics: _, start, headers, tombstones, isolation } => vec![
-            Key::new("start", start),
-            Key::list("headers", headers),
-            Key::new("tombstones", tombstones),
-            Key::new("isolation.level", isolation.as_deref().unwrap_or("as the client has it")),
-        ],
-        SourceForm::Files { path } => vec![Key::said("path", path)],
-        SourceForm::Generate { kind, seed, splits, broken } => {
-            vec![Key::new("kind", kind), Key::new("seed", seed), Key::new("splits", splits), Key::new("broken", broken)]
-        }
+impl<'de> Deserialize<'de> for SourceForm {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let form = Value::deserialize(deserializer)?;
+        let word = form["type"].as_str().unwrap_or_default();
+        let kind = source_kind(word).ok_or_else(|| D::Error::custom(format!("no source has type {word:?}")))?;
+        kind.normal(&form).map(SourceForm).map_err(D::Error::custom)
     }
 }

@@ -13,19 +13,18 @@ use base64::engine::general_purpose::STANDARD;
 use millstream_operators::protocol::Place;
 use millstream_operators::{Column, Definition as WriterSchema, Kind, Schema};
 
-use super::read::{self, normal, registry_address};
+use super::read::{self, registry_address};
 use super::said::Said;
 use super::{
     AverageForm, ChoiceForm, ColumnForm, CsvForm, DecodeForm, DedupForm, Definition, ExpressionForm, KindForm,
-    LimitsForm, SinkForm, SourceForm, StreamForm, WrittenForm, absolute,
+    LimitsForm, SinkForm, WrittenForm,
 };
 use crate::config::error::{ConfigError, ConfigErrors, Located};
 use crate::config::reader::Places;
-use crate::config::scalar::{Fault, Scalar, Share};
-use crate::config::source::{Arn, Files, Generate, Kafka, Kinesis, Source};
+use crate::config::scalar::{Fault, Scalar};
 use crate::config::text::Text;
 use crate::config::{
-    Average, Choice, Config, Csv, Decode, Dedup, Expression, Limits, Location, Registry, Sink, Written, schema,
+    Average, Choice, Config, Csv, Decode, Dedup, Expression, Limits, Registry, Sink, Source, Written, schema,
 };
 
 /// The sections that a definition holds, and how each is written.
@@ -50,23 +49,23 @@ impl Config {
     pub fn under(&self, past: &Definition, name: &str) -> Result<Config, ConfigErrors> {
         let Definition { source, decode, limits: LimitsForm { record, depth }, .. } = past;
         let Definition { schema, validate, enrich, dedup, average, sink, more_sinks, .. } = past;
-        let mut maker = Maker { name, errors: Vec::new() };
-        let source = maker.source(source, &self.source);
+        let mut reading = Past::new(name);
+        let source = Source::new(source.kind().under(source.json(), &*self.source, &mut reading));
         let config = Config {
             name: self.name.clone(),
             origin: source.origin(),
             source,
-            decode: maker.decode(decode, &self.decode),
-            schema: Schema { columns: schema.iter().map(|column| maker.column(column)).collect() },
-            validate: validate.iter().map(|rule| maker.expression("[validate]", rule)).collect(),
-            enrich: enrich.iter().map(|column| maker.expression("[enrich]", column)).collect(),
+            decode: reading.decode(decode, &self.decode),
+            schema: Schema { columns: schema.iter().map(|column| reading.column(column)).collect() },
+            validate: validate.iter().map(|rule| reading.expression("[validate]", rule)).collect(),
+            enrich: enrich.iter().map(|column| reading.expression("[enrich]", column)).collect(),
             dedup: dedup.as_ref().map(|DedupForm { by, within_days }| Dedup {
                 by: by.clone(),
                 within: *within_days,
-                at: maker.at("[dedup]", ""),
+                at: reading.at("[dedup]", ""),
             }),
-            averages: average.iter().map(|average| maker.average(average)).collect(),
-            sinks: std::iter::once(sink).chain(more_sinks).map(|sink| maker.sink(sink, self)).collect(),
+            averages: average.iter().map(|average| reading.average(average)).collect(),
+            sinks: std::iter::once(sink).chain(more_sinks).map(|sink| reading.sink(sink, self)).collect(),
             log: self.log.clone(),
             rejects: self.rejects.clone(),
             epoch: self.epoch.clone(),
@@ -76,19 +75,30 @@ impl Config {
             notify: self.notify.clone(),
             observe: self.observe.clone(),
             tests: Vec::new(),
-            places: maker.places(),
-            file: maker.at("", ""),
+            places: reading.places(),
+            file: reading.at("", ""),
         };
-        if maker.errors.is_empty() { Ok(config) } else { Err(ConfigErrors::new(maker.errors)) }
+        reading.finish().map(|()| config)
     }
 }
 
-struct Maker<'a> {
+/// A past definition that is made a configuration, and what of it this release does not know.
+pub struct Past<'a> {
     name: &'a str,
     errors: Vec<ConfigError>,
 }
 
-impl Maker<'_> {
+impl<'a> Past<'a> {
+    /// `name` is what messages call the definition.
+    pub fn new(name: &'a str) -> Self {
+        Past { name, errors: Vec::new() }
+    }
+
+    /// Ends with all that was not known.
+    pub fn finish(self) -> Result<(), ConfigErrors> {
+        if self.errors.is_empty() { Ok(()) } else { Err(ConfigErrors::new(self.errors)) }
+    }
+
     fn at(&self, section: &str, key: &str) -> Located {
         Located { file: self.name.into(), section: section.into(), key: key.into(), ..Located::default() }
     }
@@ -103,7 +113,7 @@ impl Maker<'_> {
     }
 
     /// A value from its text.
-    fn read<T: Scalar>(&mut self, section: &str, key: &str, text: &str) -> T {
+    pub fn read<T: Scalar>(&mut self, section: &str, key: &str, text: &str) -> T {
         T::read(text).unwrap_or_else(|fault| {
             let problem = match fault {
                 Fault::Said(problem) => problem,
@@ -112,48 +122,6 @@ impl Maker<'_> {
             self.unknown(section, key, format!("{text:?} {problem}"));
             T::default()
         })
-    }
-
-    fn source(&mut self, past: &SourceForm, now: &Source) -> Source {
-        match past {
-            SourceForm::Kinesis { streams, start } => {
-                let now = if let Source::Kinesis(now) = now { now.clone() } else { Kinesis::default() };
-                let region = now.region.clone().or_else(|| streams.iter().find_map(plain_region));
-                let streams = streams.iter().map(|stream| addressed(stream, &now.streams)).collect();
-                Source::Kinesis(Kinesis { streams, region, start: self.read("[source]", "start", start), ..now })
-            }
-            SourceForm::Kafka { topics, start, headers, tombstones, isolation } => {
-                let now = if let Source::Kafka(now) = now { now.clone() } else { Kafka::default() };
-                let mut options = now.options;
-                if read::isolation(&options) != isolation.as_deref() {
-                    options.remove(read::ISOLATION);
-                    options.extend(isolation.as_deref().map(|word| (read::ISOLATION.to_owned(), Text::from(word))));
-                }
-                Source::Kafka(Kafka {
-                    topics: topics.iter().map(text).collect(),
-                    start: self.read("[source]", "start", start),
-                    headers: headers.iter().map(text).collect(),
-                    tombstones: self.read("[source]", "tombstones", tombstones),
-                    options,
-                    ..now
-                })
-            }
-            SourceForm::Files { path } => {
-                let now = match now {
-                    Source::Files(now) => now.clone(),
-                    _ => Files { location: Location::default(), interval: Duration::from_secs(5) },
-                };
-                let same = normal(now.location.path.as_str(), &absolute) == path.meant();
-                let location = if same { now.location } else { now.location.with_path(text(path)) };
-                Source::Files(Files { location, interval: now.interval })
-            }
-            SourceForm::Generate { kind, seed, splits, broken } => {
-                let now = if let Source::Generate(now) = now { now.clone() } else { Generate::default() };
-                let Share(broken) = self.read("[source]", "broken", broken);
-                let kind = self.read("[source]", "kind", kind);
-                Source::Generate(Generate { kind, seed: *seed, splits: *splits, broken, ..now })
-            }
-        }
     }
 
     fn decode(&mut self, past: &DecodeForm, now: &Decode) -> Decode {
@@ -266,27 +234,6 @@ impl Maker<'_> {
 
 fn text(said: &Said) -> Text {
     said.0.clone()
-}
-
-fn plain_region(stream: &StreamForm) -> Option<Text> {
-    let StreamForm { name: _, region, account } = stream;
-    region.as_ref().filter(|_| account.is_none()).map(text)
-}
-
-/// A stream as the file of today names it, or as it was named then.
-fn addressed(stream: &StreamForm, now: &[Text]) -> Text {
-    let StreamForm { name, region, account } = stream;
-    let name_of = |text: &Text| Arn::parse(text.as_str()).map_or(text.as_str().to_owned(), |arn| arn.name.to_owned());
-    if let Some(same) = now.iter().find(|now| name_of(now) == name.meant()) {
-        return same.clone();
-    }
-    match (region, account) {
-        (Some(region), Some(account)) => {
-            let arn = format!("arn:aws:kinesis:{}:{account}:stream/{}", region.meant(), name.meant());
-            Text::from(arn.as_str())
-        }
-        _ => text(name),
-    }
 }
 
 fn choice(choice: &Option<ChoiceForm>) -> Choice {

@@ -11,6 +11,7 @@
 
 mod blocks;
 mod checks;
+mod config;
 mod digest;
 mod frame;
 mod header;
@@ -35,6 +36,7 @@ use crate::connector::source::Clock;
 use crate::connector::store::Entry;
 use crate::connector::{Bounds, Discovery, End, Outlet, Source, SourceError, SplitInfo, Store};
 use checks::Checks;
+pub use config::Config;
 use frame::Framing;
 use object::Object;
 use pattern::Pattern;
@@ -168,12 +170,10 @@ impl Files {
     fn split(&self, entry: &Entry) -> SplitInfo {
         let bounded = self.settings.bounds == Bounds::UntilEnd;
         SplitInfo {
-            name: Arc::from(entry.key.as_str()),
-            parents: Vec::new(),
             revision: Arc::from(format!("{}:{}", entry.size, entry.version)),
-            from: None,
             until: bounded.then(|| Arc::from(entry.size.to_string())),
             arrived_at: entry.modified,
+            ..SplitInfo::named(entry.key.as_str())
         }
     }
 

@@ -8,6 +8,7 @@
 //! A split's position is the number of its records that are done. Owns no clock of its own for arrival times: it is given one.
 
 mod broken;
+mod config;
 mod rng;
 mod text;
 mod vocabulary;
@@ -20,8 +21,6 @@ pub mod record;
 #[allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 mod tests;
 
-use std::sync::Arc;
-
 use async_trait::async_trait;
 use bytes::Bytes;
 use millstream_operators::batch::{Beside, Positions};
@@ -31,6 +30,7 @@ use crate::connector::source::Clock;
 use crate::connector::{Bounds, Discovery, End, Outlet, Source, SourceError, SplitInfo};
 
 pub use broken::Fault;
+pub use config::Config;
 pub use record::Kind;
 
 /// Bytes of a batch, about.
@@ -115,14 +115,7 @@ impl Generate {
 #[async_trait]
 impl Source for Generate {
     async fn discover(&self) -> Result<Discovery, SourceError> {
-        let split = |number: u64| SplitInfo {
-            name: Arc::from(format!("generate-{number}")),
-            parents: Vec::new(),
-            revision: Arc::from(""),
-            from: None,
-            until: None,
-            arrived_at: None,
-        };
+        let split = |number: u64| SplitInfo::named(format!("generate-{number}"));
         Ok(Discovery { splits: (0..self.options.splits).map(split).collect(), complete: true })
     }
 

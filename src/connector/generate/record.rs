@@ -11,9 +11,10 @@ use super::rng::Rng;
 use super::text;
 
 /// What is generated.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Kind {
     /// `article_id, title, author, publish_date, content`.
+    #[default]
     Articles,
     /// `timestamp, event_name, user_identifiers, product_information`.
     Events,

@@ -14,6 +14,7 @@
 //! before they were read, that is [`SourceError::Gone`]; a broker that is away is waited for.
 
 mod client;
+mod config;
 mod failure;
 mod intake;
 mod pin;
@@ -37,6 +38,7 @@ use rdkafka::{Offset, TopicPartitionList};
 use tokio::sync::OnceCell;
 
 pub use self::client::Access;
+pub use config::Config;
 
 use self::client::{Ahead, Client};
 use self::intake::Intake;
@@ -53,9 +55,10 @@ use crate::connector::{Bounds, Discovery, End, Outlet, Source, SourceError, Spli
 const SHOWING: Duration = Duration::from_secs(5);
 
 /// Where reading begins in a partition of which nothing is committed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Start {
     /// With the oldest record that there is.
+    #[default]
     Earliest,
     /// With what arrives after the first start of the pipeline.
     Latest,
@@ -64,8 +67,9 @@ pub enum Start {
 }
 
 /// What becomes of messages without a value.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Tombstones {
+    #[default]
     Reject,
     Skip,
 }
@@ -296,7 +300,7 @@ impl Source for Kafka {
         let info = |(topic, partition): (&String, i32)| {
             let name = topics::split(topic, partition);
             let until = ends.get(&name).map(|end| end.to_string().into());
-            SplitInfo { name, parents: Vec::new(), revision: "".into(), from: None, until, arrived_at: None }
+            SplitInfo { until, ..SplitInfo::named(name) }
         };
         let partitions = there.iter().flat_map(|(topic, ids)| ids.iter().map(move |id| (topic, *id)));
         Ok(Discovery { splits: partitions.map(info).collect(), complete: false })

@@ -51,12 +51,9 @@ impl Shard {
     pub(super) fn info(&self, stream: &str, bounds: Bounds, began: i64) -> SplitInfo {
         let bounded = bounds == Bounds::UntilEnd && !self.closed;
         SplitInfo {
-            name: split(stream, &self.id),
             parents: self.parents.iter().map(|parent| split(stream, parent)).collect(),
-            revision: "".into(),
-            from: None,
             until: bounded.then(|| began.to_string().into()),
-            arrived_at: None,
+            ..SplitInfo::named(split(stream, &self.id))
         }
     }
 }

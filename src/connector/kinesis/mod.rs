@@ -13,6 +13,7 @@
 //! were read, that is [`SourceError::Gone`], unless it can be shown that none did.
 
 mod aggregate;
+mod config;
 mod discover;
 mod failure;
 mod fan_out;
@@ -48,6 +49,8 @@ use crate::connector::meter::Meters;
 use crate::connector::source::{Clock, Lag};
 use crate::connector::{Bounds, Discovery, End, Outlet, Source, SourceError, SplitInfo};
 
+pub use config::Config;
+
 /// How long to wait between two looks; a shard that ends is looked after at once.
 const INTERVAL: Duration = Duration::from_secs(10);
 
@@ -55,9 +58,10 @@ const INTERVAL: Duration = Duration::from_secs(10);
 const SOONEST: Duration = Duration::from_millis(500);
 
 /// Where reading begins in a shard of which nothing is committed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Start {
     /// With the oldest record that there is.
+    #[default]
     TrimHorizon,
     /// With what arrives after the first start of the pipeline with this stream.
     Latest,

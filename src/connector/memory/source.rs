@@ -164,12 +164,9 @@ impl MemorySource {
         let state = self.lake.state();
         let bounded = self.bounds == Bounds::UntilEnd;
         let split = |(name, known): (&Split, &Known)| SplitInfo {
-            name: name.clone(),
             parents: known.parents.clone(),
-            revision: Arc::from(""),
-            from: None,
             until: (bounded && !known.closed).then(|| Arc::from(known.arrived.to_string())),
-            arrived_at: None,
+            ..SplitInfo::named(name.clone())
         };
         Discovery { splits: state.splits.iter().map(split).collect(), complete: bounded || state.complete }
     }

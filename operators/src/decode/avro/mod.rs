@@ -18,13 +18,26 @@ use self::plan::{Plan, Step};
 use super::builder::{Builder, Lists};
 use super::columns::Columns;
 use super::fault::Fault;
+use super::format::{Appended, FormatSpec, Record, RecordReader, SchemaLanguage};
 use super::outline::Outline;
 use super::plans::Plans;
 use super::value::{Value, signed};
-use super::{Limits, Outcome};
+use super::{DecodeError, Limits};
 use crate::reject::Reason;
 use crate::schema::Schema;
-use crate::written::{Definition, Schemas};
+use crate::written::Definition;
+
+pub(super) const FORMAT: FormatSpec = FormatSpec {
+    word: "avro",
+    keys: &["schema", "registry"],
+    in_files: Err("comes as the messages of a stream; nothing says where its records end in a file"),
+    in_messages: Ok(()),
+    schema: Some(SchemaLanguage::Avro),
+    reader: |options| {
+        let reader = AvroReader::new(&options.schema, options.written.one(), options.limits);
+        Ok(Box::new(reader.map_err(DecodeError::Written)?))
+    },
+};
 
 /// Reads Avro records of one schema, whatever schemas they were written with.
 pub(super) struct AvroReader {
@@ -34,26 +47,19 @@ pub(super) struct AvroReader {
 
 impl AvroReader {
     /// For records that are all written with `one`, or else name theirs.
-    pub(super) fn new(schema: &Schema, one: Option<&Definition>, limits: Limits) -> Result<Self, String> {
+    fn new(schema: &Schema, one: Option<&Definition>, limits: Limits) -> Result<Self, String> {
         let outline = Outline::new(schema);
         let plans = Plans::new(one, move |definition| Plan::new(definition, &outline))?;
         let outline = Outline::new(schema);
         let slots = vec![Slot::ABSENT; outline.len()];
         Ok(AvroReader { plans, notes: Notes { outline, slots, values: 0, empties: 0, limits } })
     }
+}
 
-    /// Reads one record into a row of `columns`.
-    pub(super) fn record(
-        &mut self,
-        id: Option<u32>,
-        record: &[u8],
-        schemas: Option<&Schemas>,
-        columns: &mut Columns,
-    ) -> Outcome {
-        match self.plans.of(id, schemas) {
-            Ok(plan) => self.notes.record(plan, record, columns),
-            Err(fault) => Outcome::Untouched(fault),
-        }
+impl RecordReader for AvroReader {
+    fn record(&mut self, record: Record<'_>, columns: &mut Columns) -> Result<Appended, Box<Fault>> {
+        let plan = self.plans.of(record.id, record.schemas)?;
+        self.notes.record(plan, record.payload.bytes(), columns)
     }
 }
 
@@ -87,10 +93,8 @@ impl Slot {
 const EMPTIES: u64 = 1 << 16;
 
 impl Notes {
-    fn record(&mut self, plan: &Plan, record: &[u8], columns: &mut Columns) -> Outcome {
-        if let Err(fault) = self.note(plan, record) {
-            return Outcome::Untouched(fault);
-        }
+    fn record(&mut self, plan: &Plan, record: &[u8], columns: &mut Columns) -> Result<Appended, Box<Fault>> {
+        self.note(plan, record)?;
         self.values = 0;
         let mut node = 1;
         let result = columns.append(|_, builder| {
@@ -98,7 +102,7 @@ impl Notes {
             node = self.outline.node(this).end;
             self.append(plan, record, this, builder).map_err(|fault| fault.in_field(&self.outline.node(this).name))
         });
-        Outcome::Appended { values: self.values, result }
+        Ok(Appended { values: self.values, result })
     }
 
     /// The first step: is it what the plan says, and where in it stands what.

@@ -20,12 +20,22 @@ use std::borrow::Cow;
 use self::cursor::{Cursor, Flaw, Form, Slot};
 use self::shape::Shape;
 use self::unescape::unescape;
+use super::Limits;
 use super::builder::{Builder, Lists};
 use super::columns::Columns;
 use super::fault::{Fault, abbreviated};
-use super::{Limits, Outcome};
+use super::format::{Appended, FormatSpec, InFiles, Record, RecordReader};
 use crate::reject::Reason;
 use crate::schema::Schema;
+
+pub(super) const FORMAT: FormatSpec = FormatSpec {
+    word: "json",
+    keys: &["registry"],
+    in_files: Ok(InFiles::Lines),
+    in_messages: Ok(()),
+    schema: None,
+    reader: |options| Ok(Box::new(JsonReader::new(&options.schema, options.limits))),
+};
 
 /// Reads JSON records of one schema.
 pub(super) struct JsonReader {
@@ -39,19 +49,11 @@ pub(super) struct JsonReader {
     limits: Limits,
 }
 
-impl JsonReader {
-    pub(super) fn new(schema: &Schema, limits: Limits) -> Self {
-        let shape = Shape::new(schema);
-        let slots = vec![Slot::default(); shape.nodes.len()];
-        JsonReader { shape, slots, key: String::new(), values: 0, limits }
-    }
-
-    /// Reads one record into a row of `columns`. Says how many values lists came to, besides those of the columns.
-    pub(super) fn record(&mut self, text: &str, columns: &mut Columns) -> Outcome {
+impl RecordReader for JsonReader {
+    fn record(&mut self, record: Record<'_>, columns: &mut Columns) -> Result<Appended, Box<Fault>> {
+        let text = record.payload.text()?;
         let text = text.strip_prefix('\u{feff}').unwrap_or(text);
-        if let Err(fault) = self.note(text) {
-            return Outcome::Untouched(fault);
-        }
+        self.note(text)?;
         self.values = 0;
         let mut node = 1;
         let result = columns.append(|_, builder| {
@@ -59,7 +61,15 @@ impl JsonReader {
             node = self.shape.nodes[this].end;
             self.append(text, this, builder).map_err(|fault| fault.in_field(&self.shape.nodes[this].name))
         });
-        Outcome::Appended { values: self.values, result }
+        Ok(Appended { values: self.values, result })
+    }
+}
+
+impl JsonReader {
+    fn new(schema: &Schema, limits: Limits) -> Self {
+        let shape = Shape::new(schema);
+        let slots = vec![Slot::default(); shape.nodes.len()];
+        JsonReader { shape, slots, key: String::new(), values: 0, limits }
     }
 
     /// The first step: is it JSON, is it an object, and where in it stands what.

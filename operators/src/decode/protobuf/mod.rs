@@ -21,13 +21,26 @@ use self::plan::{Known, Plan, Read, by_place};
 use super::builder::{Builder, Lists};
 use super::columns::Columns;
 use super::fault::Fault;
+use super::format::{Appended, FormatSpec, Record, RecordReader, SchemaLanguage};
 use super::outline::Outline;
 use super::plans::Plans;
 use super::value::Value;
-use super::{Limits, Outcome};
+use super::{DecodeError, Limits};
 use crate::reject::Reason;
 use crate::schema::Schema;
-use crate::written::{Definition, Root, Schemas};
+use crate::written::{Definition, Root};
+
+pub(super) const FORMAT: FormatSpec = FormatSpec {
+    word: "protobuf",
+    keys: &["schema", "message", "registry"],
+    in_files: Err("comes as the messages of a stream; nothing says where its records end in a file"),
+    in_messages: Ok(()),
+    schema: Some(SchemaLanguage::Protobuf),
+    reader: |options| {
+        let reader = ProtobufReader::new(&options.schema, options.written.one(), options.limits);
+        Ok(Box::new(reader.map_err(DecodeError::Written)?))
+    },
+};
 
 /// Reads Protobuf records of one schema, whatever messages they were written as.
 pub(super) struct ProtobufReader {
@@ -46,7 +59,7 @@ struct Written {
 
 impl ProtobufReader {
     /// For records that are all written with `one`, or else name theirs.
-    pub(super) fn new(schema: &Schema, one: Option<&Definition>, limits: Limits) -> Result<Self, String> {
+    fn new(schema: &Schema, one: Option<&Definition>, limits: Limits) -> Result<Self, String> {
         let mut written = Plans::new(one, Written::new)?;
         let outline = Outline::new(schema);
         if one.is_some() {
@@ -57,26 +70,19 @@ impl ProtobufReader {
         let notes = Notes { outline, slots, stretches: Vec::new(), values: 0, limits };
         Ok(ProtobufReader { written, notes, path: Vec::new() })
     }
+}
 
-    /// Reads one record into a row of `columns`.
-    pub(super) fn record(
-        &mut self,
-        id: Option<u32>,
-        record: &[u8],
-        schemas: Option<&Schemas>,
-        columns: &mut Columns,
-    ) -> Outcome {
-        let start = match id.map_or(Ok(0), |_| self.read_path(record)) {
-            Ok(start) => start,
-            Err(flaw) => return Outcome::Untouched(no_protobuf(&flaw)),
-        };
-        let plan = self.written.of(id, schemas).and_then(|written| written.plan(&self.path, &self.notes.outline));
-        match plan {
-            Ok(plan) => self.notes.record(plan, record, start, columns),
-            Err(fault) => Outcome::Untouched(fault),
-        }
+impl RecordReader for ProtobufReader {
+    fn record(&mut self, record: Record<'_>, columns: &mut Columns) -> Result<Appended, Box<Fault>> {
+        let Record { id, payload, schemas } = record;
+        let record = payload.bytes();
+        let start = id.map_or(Ok(0), |_| self.read_path(record)).map_err(|flaw| no_protobuf(&flaw))?;
+        let plan = self.written.of(id, schemas)?.plan(&self.path, &self.notes.outline)?;
+        self.notes.record(plan, record, start, columns)
     }
+}
 
+impl ProtobufReader {
     /// Reads which message of its file a record is; where the record itself begins.
     fn read_path(&mut self, record: &[u8]) -> Result<usize, Flaw> {
         let mut cursor = Cursor::new(record, 0, record.len());
@@ -178,13 +184,18 @@ const STRETCHES: usize = 1 << 16;
 const LAST: u32 = u32::MAX;
 
 impl Notes {
-    fn record(&mut self, plan: &Plan, record: &[u8], start: usize, columns: &mut Columns) -> Outcome {
+    fn record(
+        &mut self,
+        plan: &Plan,
+        record: &[u8],
+        start: usize,
+        columns: &mut Columns,
+    ) -> Result<Appended, Box<Fault>> {
         self.forget(0);
         self.stretches.clear();
         self.stretches.shrink_to(STRETCHES);
-        if let Err(flaw) = self.note(plan, Cursor::new(record, start, record.len()), 0, 1) {
-            return Outcome::Untouched(no_protobuf(&flaw));
-        }
+        let noted = self.note(plan, Cursor::new(record, start, record.len()), 0, 1);
+        noted.map_err(|flaw| no_protobuf(&flaw))?;
         self.values = 0;
         let mut node = 1;
         let result = columns.append(|_, builder| {
@@ -192,7 +203,7 @@ impl Notes {
             node = self.outline.node(this).end;
             self.append(plan, record, this, builder).map_err(|fault| fault.in_field(&self.outline.node(this).name))
         });
-        Outcome::Appended { values: self.values, result }
+        Ok(Appended { values: self.values, result })
     }
 
     /// Forgets what was noted for a node and all below it.

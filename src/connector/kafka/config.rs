@@ -1,22 +1,26 @@
 //! `type = "kafka"`: one or more topics of a Kafka cluster.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 use std::time::Duration;
 
-use chrono::DateTime;
+use async_trait::async_trait;
 use millstream_operators::decode::origin_everywhere;
 use millstream_operators::{Column, Kind};
+use regex::Regex;
+use serde::{Deserialize, Serialize};
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
-use super::TYPE;
-use crate::config::error::Located;
-use crate::config::key::{Key, Spec};
-use crate::config::scalar::{Fault, Scalar, Words};
-use crate::config::secret;
-use crate::config::section::Section;
-use crate::config::text::Text;
-use crate::config::units::Span;
+use super::{Access, Kafka, Options, Start, Tombstones, Wishes};
+use crate::config::{
+    Besides, Fact, Fault, Key, Located, Moment, Past, SOURCE_TYPE, Said, Scalar, Section, Span, Spec, Text, Words,
+    came_and_went, is_secret_name, joined,
+};
+use crate::connector::Source;
+use crate::connector::kind::{Connecting, Kept, SourceType};
+use crate::exit::Fatal;
+use crate::memory::Memory;
 
 const BROKERS: Key = Key::required(
     "brokers",
@@ -56,11 +60,11 @@ const OPTIONS: Key = Key::optional(
     "{ \"fetch.wait.max.ms\" = 100 }",
 );
 
-pub(super) const SPEC: Spec = Spec {
+const SPEC: Spec = Spec {
     heading: "[source]",
     what: "kafka: each partition a split, each message a record; _topic, _partition, _offset, _timestamp, _key and _headers \
            are columns that expressions may use",
-    keys: &[TYPE, BROKERS, TOPICS, START, GROUP, HEADERS, TOMBSTONES, INTERVAL, OPTIONS],
+    keys: &[SOURCE_TYPE, BROKERS, TOPICS, START, GROUP, HEADERS, TOMBSTONES, INTERVAL, OPTIONS],
 };
 
 /// Properties that the source stands on: nobody else may say them.
@@ -73,66 +77,166 @@ const KEPT: [&str; 6] = [
     "enable.partition.eof",
 ];
 
-/// Where reading begins in a partition of which nothing is committed.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Start {
-    #[default]
-    Earliest,
-    Latest,
-    /// Microseconds since 1970, UTC.
-    At(i64),
-}
-
 impl Scalar for Start {
     const WANTED: &'static str =
         "a place to start; write \"earliest\", \"latest\" or a time with its zone as \"2024-02-28T10:00:00Z\"";
 
     fn takes(value: &DeValue<'_>) -> bool {
-        value.is_str() || matches!(value, DeValue::Datetime(_))
+        Moment::takes(value)
     }
 
     fn read(text: &str) -> Result<Self, Fault> {
         match text {
             "earliest" => Ok(Start::Earliest),
             "latest" => Ok(Start::Latest),
-            time => {
-                let time = DateTime::parse_from_rfc3339(time).map_err(|_| Fault::Unlike)?;
-                Ok(Start::At(time.timestamp_micros()))
-            }
+            time => Moment::read(time).map(|time| Start::At(time.0)),
         }
     }
-}
-
-/// What becomes of messages without a value.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Tombstones {
-    #[default]
-    Reject,
-    Skip,
 }
 
 impl Words for Tombstones {
     const WORDS: &'static [(&'static str, Self)] = &[("reject", Tombstones::Reject), ("skip", Tombstones::Skip)];
 }
 
-/// Topics as a source.
+/// The section.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Kafka {
-    pub brokers: Vec<Text>,
+pub struct Config {
+    brokers: Vec<Text>,
     /// Names, or a single pattern that begins with `^`.
-    pub topics: Vec<Text>,
-    pub start: Start,
-    pub group: Option<Text>,
-    pub headers: Vec<Text>,
-    pub tombstones: Tombstones,
-    pub interval: Duration,
+    topics: Vec<Text>,
+    start: Start,
+    group: Option<Text>,
+    headers: Vec<Text>,
+    tombstones: Tombstones,
+    interval: Duration,
     /// librdkafka's properties.
-    pub options: BTreeMap<String, Text>,
+    options: BTreeMap<String, Text>,
 }
 
-impl Kafka {
-    /// The columns that say where a record came from.
-    pub(super) fn origin(&self) -> Vec<Column> {
+/// What decides which messages are read.
+#[derive(Debug, PartialEq, Serialize, Deserialize)]
+pub struct Form {
+    /// By name, or a single pattern.
+    topics: Vec<Said>,
+    start: String,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    headers: Vec<Said>,
+    tombstones: String,
+    /// Whether records of transactions that were not committed are read, where the file says it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    isolation: Option<String>,
+}
+
+#[async_trait]
+impl SourceType for Config {
+    const WORD: &'static str = "kafka";
+    const SPEC: Spec = SPEC;
+    type Form = Form;
+
+    fn read(section: &Section<'_>) -> Self {
+        let config = Config {
+            brokers: one_or_more(section, &BROKERS),
+            topics: one_or_more(section, &TOPICS),
+            start: section.get(&START),
+            group: section.optional(&GROUP),
+            headers: section.list::<Text>(&HEADERS).into_iter().map(|(_, name)| name).collect(),
+            tombstones: section.get(&TOMBSTONES),
+            interval: section.get::<Span>(&INTERVAL).0,
+            options: options(section),
+        };
+        check_brokers(section, &config.brokers);
+        check_topics(section, &config.topics);
+        let mut names = BTreeSet::new();
+        let twice = config.headers.iter().find(|name| name.as_str().is_empty() || !names.insert(name.as_str()));
+        if let Some(twice) = twice {
+            section.report(&HEADERS, format!("{twice:?} is empty, or is there twice"));
+        }
+        config
+    }
+
+    fn form(&self, besides: &mut Besides<'_>) -> Form {
+        let Config { brokers: _, topics, start, group, headers, tombstones, interval: _, options } = self;
+        besides.add("group", group.as_ref().map(Text::as_str));
+        let mut topics: Vec<Said> = topics.iter().map(Said::from).collect();
+        topics.sort();
+        let start = match start {
+            Start::Earliest => "earliest".to_owned(),
+            Start::Latest => "latest".to_owned(),
+            Start::At(micros) => Moment(*micros).to_string(),
+        };
+        Form {
+            topics,
+            start,
+            headers: headers.iter().map(Said::from).collect(),
+            tombstones: tombstones.word().into(),
+            isolation: isolation(options).map(str::to_owned),
+        }
+    }
+
+    fn under(form: Form, now: Option<&Self>, past: &mut Past<'_>) -> Self {
+        let Form { topics, start, headers, tombstones, isolation: level } = form;
+        let now = now.cloned().unwrap_or_default();
+        let mut options = now.options;
+        if isolation(&options) != level.as_deref() {
+            options.remove(ISOLATION);
+            options.extend(level.as_deref().map(|word| (ISOLATION.to_owned(), Text::from(word))));
+        }
+        Config {
+            topics: topics.into_iter().map(Text::from).collect(),
+            start: past.read("[source]", "start", &start),
+            headers: headers.into_iter().map(Text::from).collect(),
+            tombstones: past.read("[source]", "tombstones", &tombstones),
+            options,
+            ..now
+        }
+    }
+
+    fn shown(&self) -> String {
+        format!("partitions of {}", joined(self.topics.iter().map(Text::written)))
+    }
+
+    fn described(form: &Form) -> String {
+        format!("kafka {}", joined(form.topics.iter().map(Said::shown)))
+    }
+
+    fn facts(Form { topics: _, start, headers, tombstones, isolation }: &Form) -> Vec<Fact> {
+        vec![
+            Fact::new("start", start),
+            Fact::list("headers", headers),
+            Fact::new("tombstones", tombstones),
+            Fact::new("isolation.level", isolation.as_deref().unwrap_or("as the client has it")),
+        ]
+    }
+
+    async fn connect(&self, with: Connecting<'_>) -> Result<Arc<dyn Source>, Fatal> {
+        let texts = |texts: &[Text]| texts.iter().map(|text| text.as_str().to_owned()).collect::<Vec<_>>();
+        let uses = |name: &str| with.origin.iter().any(|column| column.name == name);
+        let options = Options {
+            access: Access {
+                brokers: texts(&self.brokers).join(","),
+                group: self.group.as_ref().map(|group| group.as_str().to_owned()),
+                properties: self.options.iter().map(|(key, value)| (key.clone(), value.as_str().to_owned())).collect(),
+                clock: with.clock.as_source(),
+            },
+            topics: texts(&self.topics),
+            start: self.start,
+            wishes: Wishes {
+                tombstones: self.tombstones,
+                topic: uses("_topic"),
+                partition: uses("_partition"),
+                offset: uses("_offset"),
+                timestamp: uses("_timestamp"),
+                key: uses("_key"),
+                headers: if uses("_headers") { texts(&self.headers) } else { Vec::new() },
+            },
+            interval: self.interval,
+            ahead: Memory::of(with.config, 1).ahead,
+            bounds: with.bounds,
+        };
+        Ok(Arc::new(Kafka::new(options)?))
+    }
+
+    fn origin(&self) -> Vec<Column> {
         let header = |name: &Text| Column::new(name.as_str(), Kind::String);
         let headers = Kind::Struct(self.headers.iter().map(header).collect());
         let own = [
@@ -146,26 +250,37 @@ impl Kafka {
         let wanted = own.into_iter().filter(|(name, _)| *name != "_headers" || !self.headers.is_empty());
         origin_everywhere().into_iter().chain(wanted.map(|(name, kind)| Column::new(name, kind))).collect()
     }
+
+    fn fetches_ahead(&self) -> bool {
+        true
+    }
+
+    fn kept(before: &Form, now: &Form) -> Kept {
+        Kept::of(before.topics == now.topics, may_share(&before.topics, &now.topics))
+    }
+
+    fn changes(before: &Form, now: &Form) -> Vec<String> {
+        came_and_went("topic", &before.topics, &now.topics, |topic| topic.shown().to_owned())
+    }
 }
 
-pub(super) fn read(section: &Section<'_>) -> Kafka {
-    let kafka = Kafka {
-        brokers: one_or_more(section, &BROKERS),
-        topics: one_or_more(section, &TOPICS),
-        start: section.get(&START),
-        group: section.optional(&GROUP),
-        headers: section.list::<Text>(&HEADERS).into_iter().map(|(_, name)| name).collect(),
-        tombstones: section.get(&TOMBSTONES),
-        interval: section.get::<Span>(&INTERVAL).0,
-        options: options(section),
+/// Whether two lists of topics can have one in common. Two patterns can.
+fn may_share(before: &[Said], now: &[Said]) -> bool {
+    let fits = |pattern: &Said, topics: &[Said]| {
+        let pattern = pattern.meant();
+        let Some(known) = pattern.starts_with('^').then(|| Regex::new(pattern)) else { return false };
+        known.is_ok_and(|known| topics.iter().any(|t| t.meant().starts_with('^') || known.is_match(t.meant())))
     };
-    check_brokers(section, &kafka.brokers);
-    check_topics(section, &kafka.topics);
-    let mut names = BTreeSet::new();
-    if let Some(twice) = kafka.headers.iter().find(|name| name.as_str().is_empty() || !names.insert(name.as_str())) {
-        section.reader.report(section.at_key(&HEADERS).error(format!("{twice:?} is empty, or is there twice")));
-    }
-    kafka
+    before.iter().any(|topic| now.contains(topic) || fits(topic, now)) || now.iter().any(|topic| fits(topic, before))
+}
+
+/// The name of the one property that decides which records are read.
+const ISOLATION: &str = "isolation.level";
+
+/// Its value, where it is one of its two words; no other property comes near a definition.
+fn isolation(options: &BTreeMap<String, Text>) -> Option<&'static str> {
+    let said = options.get(ISOLATION)?.as_str();
+    ["read_committed", "read_uncommitted"].into_iter().find(|word| *word == said)
 }
 
 /// A key that takes a text or a list of them.
@@ -177,7 +292,7 @@ fn one_or_more(section: &Section<'_>, key: &Key) -> Vec<Text> {
     let texts: Vec<Text> = section.list(key).into_iter().map(|(_, text)| text).collect();
     if texts.is_empty() {
         let problem = format!("is an empty list; write {} = {}", key.name, key.example());
-        section.reader.report(section.at_key(key).error(problem));
+        section.report(key, problem);
     }
     texts
 }
@@ -190,13 +305,13 @@ fn check_brokers(section: &Section<'_>, brokers: &[Text]) {
     for text in brokers {
         if !text.as_str().split(',').all(|broker| named(broker.trim())) {
             let problem = format!("{text:?} is no list of brokers; write host:port, several with commas between");
-            section.reader.report(section.at_key(&BROKERS).error(problem));
+            section.report(&BROKERS, problem);
         }
     }
 }
 
 fn check_topics(section: &Section<'_>, topics: &[Text]) {
-    let report = |problem: String| section.reader.report(section.at_key(&TOPICS).error(problem));
+    let report = |problem: String| section.report(&TOPICS, problem);
     let plain = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'.' | b'-');
     let mut names = BTreeSet::new();
     for topic in topics {
@@ -275,7 +390,7 @@ fn property(section: &Section<'_>, at: &Located, name: &str, value: &Spanned<DeV
 /// Whether the value of a property is a secret. Names and places of secrets are none.
 fn is_secret(name: &str) -> bool {
     let place = ["location", "url", "username", "client.id", "scope", "ms"].iter().any(|end| name.ends_with(end));
-    !place && (secret::is_secret(name) || matches!(name, "ssl.key.pem" | "sasl.oauthbearer.config"))
+    !place && (is_secret_name(name) || matches!(name, "ssl.key.pem" | "sasl.oauthbearer.config"))
 }
 
 fn instead(kept: &str) -> &'static str {
